@@ -84,12 +84,34 @@ pub struct Diagnostic {
     pub target: Target,
     /// A second target that the finding involves, and a description of it.
     pub related: Option<(String, Target)>,
+    /// The properties that the texts above name in backticks. What else is in backticks is a value, or something to write.
+    pub properties: Vec<NamedProperty>,
+}
+
+/// A property of the configuration that the texts of a diagnostic name, so that a program can name the flag that sets it instead.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct NamedProperty {
+    /// Where it is in the effective configuration.
+    pub pointer: Pointer,
+    /// The flag or environment variable that sets it, if one does.
+    pub set_by: Option<String>,
+}
+
+impl NamedProperty {
+    /// Returns whether this is how a text names the property: by its last key, or by several with `.` between them.
+    #[must_use]
+    pub fn is_named(&self, text: &str) -> bool {
+        let path = self.pointer.as_str().replace('/', ".");
+        path.strip_suffix(text).is_some_and(|rest| rest.ends_with('.'))
+    }
 }
 
 impl Diagnostic {
     /// Creates a diagnostic with the default severity of its code.
     pub fn new(code: Code, target: Target, message: impl Into<String>) -> Self {
-        Self { code, severity: code.severity(), message: message.into(), help: None, target, related: None }
+        let (severity, message) = (code.severity(), message.into());
+        Self { code, severity, message, help: None, target, related: None, properties: Vec::new() }
     }
 
     /// Sets what the user can do about it.
@@ -103,6 +125,13 @@ impl Diagnostic {
     #[must_use]
     pub fn with_related(mut self, description: impl Into<String>, target: Target) -> Self {
         self.related = Some((description.into(), target));
+        self
+    }
+
+    /// Adds a property that the texts name, unless it is a target of the diagnostic.
+    #[must_use]
+    pub fn naming(mut self, pointer: Pointer) -> Self {
+        self.properties.push(NamedProperty { pointer, set_by: None });
         self
     }
 

@@ -330,8 +330,15 @@ fn describe_problem(mut problem: yaml::Problem) -> Diagnostic {
     diagnostic
 }
 
-/// Replaces the targets of a diagnostic in the effective configuration with those in what the user wrote.
+/// Replaces the targets of a diagnostic in the effective configuration with those in what the user wrote, and adds what has set the
+/// properties that it names.
 fn relocate(mut diagnostic: Diagnostic, origins: &Origins) -> Diagnostic {
+    let targets = [Some(&diagnostic.target), diagnostic.related.as_ref().map(|(_, related)| related)];
+    let named: Vec<Pointer> = targets.into_iter().flatten().filter_map(Target::pointer).cloned().collect();
+    diagnostic = named.into_iter().fold(diagnostic, Diagnostic::naming);
+    for property in &mut diagnostic.properties {
+        property.set_by = origins.input_of(&property.pointer);
+    }
     let original = |target: Target| match target {
         Target::Key(pointer) => match origins.of(&pointer) {
             Origin::File(pointer) => Target::Key(pointer),

@@ -64,6 +64,16 @@ impl Origins {
         Origin::File(pointer.clone())
     }
 
+    /// Returns the flag or variable that has set the value at a pointer, or a part of it.
+    pub(super) fn input_of(&self, pointer: &Pointer) -> Option<String> {
+        let of_value = match self.of(pointer) {
+            Origin::Override(source) => Some(source),
+            Origin::File(_) => None,
+        };
+        let source = of_value.as_ref().or_else(|| self.entry_sources(pointer).next())?;
+        matches!(source, OverrideSource::Flag(_) | OverrideSource::Variable(_)).then(|| source.to_string())
+    }
+
     /// Returns the sources that overrode individual entries of the list or map at a pointer.
     pub fn entry_sources(&self, pointer: &Pointer) -> impl Iterator<Item = &OverrideSource> {
         self.overridden

@@ -129,6 +129,11 @@ impl Config {
         })
     }
 
+    /// Returns whether there is a join URI that contains the address of an auth server.
+    pub(super) fn has_join_uri_of_auth_server(&self) -> bool {
+        self.join_uri.as_ref().is_some_and(|uri| uri.as_str().starts_with("tbot+auth+"))
+    }
+
     /// Returns whether the agent runs in oneshot mode.
     pub fn is_oneshot(&self) -> bool {
         self.oneshot.unwrap_or(false)

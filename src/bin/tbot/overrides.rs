@@ -15,6 +15,39 @@ use tbot::agent::Environment;
 /// The variable for `--debug`.
 const DEBUG_VARIABLE: &str = "TBOT_DEBUG";
 
+/// The flags of `tbot start` that set a single property, and the property.
+const PROPERTIES: [(&str, &str); 18] = [
+    ("--proxy-server", "/proxy_server"),
+    ("--auth-server", "/auth_server"),
+    ("--token", "/onboarding/token"),
+    ("--join-method", "/onboarding/join_method"),
+    ("--join-uri", "/join_uri"),
+    ("--ca-pin", "/onboarding/ca_pins"),
+    ("--registration-secret", "/onboarding/bound_keypair/registration_secret"),
+    ("--registration-secret-path", "/onboarding/bound_keypair/registration_secret_path"),
+    ("--static-key-path", "/onboarding/bound_keypair/static_private_key_path"),
+    ("--diag-addr", "/diag_addr"),
+    ("--certificate-ttl", "/credential_ttl"),
+    ("--renewal-interval", "/renewal_interval"),
+    ("--storage", "/storage"),
+    ("--debug", "/debug"),
+    ("--fips", "/fips"),
+    ("--insecure", "/insecure"),
+    ("--oneshot", "/oneshot"),
+    ("--scoped", "/scoped"),
+];
+
+/// Returns the flag of `tbot start` that sets a property.
+pub(crate) fn flag_for(pointer: &Pointer) -> Option<&'static str> {
+    PROPERTIES.iter().find(|(_, property)| *property == pointer.as_str()).map(|(flag, _)| *flag)
+}
+
+/// Returns the property that a flag of `tbot start` sets.
+fn property(flag: &str) -> Pointer {
+    let found = PROPERTIES.iter().find(|(name, _)| *name == flag);
+    Pointer::from(found.map_or("", |(_, property)| property))
+}
+
 /// Returns the overrides from all flags and variables.
 ///
 /// # Errors
@@ -63,40 +96,30 @@ pub(crate) fn overrides(
         anonymous_telemetry_opt_in: _,
     } = global;
     let mut overrides = OverrideBuilder { environment, overrides: Vec::new() };
-    let onboarding = |field: &str| format!("/onboarding/{field}");
-    let bound_keypair = |field: &str| format!("/onboarding/bound_keypair/{field}");
-    for (flag, value, variable, pointer) in [
-        ("--proxy-server", proxy_server, Some("TELEPORT_PROXY"), "/proxy_server".to_owned()),
-        ("--auth-server", auth_server, Some("TELEPORT_AUTH_SERVER"), "/auth_server".to_owned()),
-        ("--token", token, Some("TELEPORT_BOT_TOKEN"), onboarding("token")),
-        ("--join-method", join_method, None, onboarding("join_method")),
-        ("--join-uri", join_uri, None, "/join_uri".to_owned()),
-        ("--registration-secret", registration_secret, None, bound_keypair("registration_secret")),
-        (
-            "--registration-secret-path",
-            registration_secret_path,
-            None,
-            bound_keypair("registration_secret_path"),
-        ),
-        ("--static-key-path", static_key_path, None, bound_keypair("static_private_key_path")),
-        ("--diag-addr", diag_addr, None, "/diag_addr".to_owned()),
+    for (flag, value, variable) in [
+        ("--proxy-server", proxy_server, Some("TELEPORT_PROXY")),
+        ("--auth-server", auth_server, Some("TELEPORT_AUTH_SERVER")),
+        ("--token", token, Some("TELEPORT_BOT_TOKEN")),
+        ("--join-method", join_method, None),
+        ("--join-uri", join_uri, None),
+        ("--registration-secret", registration_secret, None),
+        ("--registration-secret-path", registration_secret_path, None),
+        ("--static-key-path", static_key_path, None),
+        ("--diag-addr", diag_addr, None),
     ] {
-        overrides.string(flag, value.as_deref(), variable, pointer)?;
+        overrides.string(flag, value.as_deref(), variable)?;
     }
-    for (flag, value, pointer) in [
-        ("--certificate-ttl", certificate_ttl, "/credential_ttl"),
-        ("--renewal-interval", renewal_interval, "/renewal_interval"),
-    ] {
-        overrides.string(flag, nonzero(value.as_deref()), None, pointer.to_owned())?;
+    for (flag, value) in [("--certificate-ttl", certificate_ttl), ("--renewal-interval", renewal_interval)] {
+        overrides.string(flag, nonzero(value.as_deref()), None)?;
     }
     let ca_pins: Vec<_> = ca_pins.iter().filter(|pin| !pin.is_empty()).collect();
     if !ca_pins.is_empty() {
-        overrides.push(json!(ca_pins), OverrideSource::Flag("--ca-pin".to_owned()), onboarding("ca_pins"));
+        overrides.set("--ca-pin", json!(ca_pins));
     }
     if let Some(uri) = nonempty(storage.as_deref()) {
         let storage =
             destination_uri::parse(uri).map_err(|error| Failure::Usage(format!("--storage: {error}")))?;
-        overrides.push(storage, OverrideSource::Flag("--storage".to_owned()), "/storage".to_owned());
+        overrides.set("--storage", storage);
     }
     if let Some(path) = nonempty(destination_dir.as_deref()) {
         if let Some(service) = service.as_ref().filter(|service| !service.is_legacy()) {
@@ -107,16 +130,16 @@ pub(crate) fn overrides(
             )));
         }
         let flag = OverrideSource::Flag("--destination-dir".to_owned());
-        overrides.push(one_identity(path)?, flag, "/services".to_owned());
+        overrides.push(one_identity(path)?, flag, Pointer::root().key("services"));
     }
     if let Some(service) = service {
         overrides.overrides.extend(service_overrides(service)?);
     }
-    overrides.switch("debug", *debug, *no_debug, Some(DEBUG_VARIABLE))?;
-    overrides.switch("fips", *fips, *no_fips, None)?;
-    overrides.switch("insecure", *insecure, *no_insecure, None)?;
-    overrides.switch("oneshot", *oneshot, *no_oneshot, None)?;
-    overrides.switch("scoped", *scoped, *no_scoped, None)?;
+    overrides.switch("--debug", *debug, *no_debug, Some(DEBUG_VARIABLE))?;
+    overrides.switch("--fips", *fips, *no_fips, None)?;
+    overrides.switch("--insecure", *insecure, *no_insecure, None)?;
+    overrides.switch("--oneshot", *oneshot, *no_oneshot, None)?;
+    overrides.switch("--scoped", *scoped, *no_scoped, None)?;
     Ok(overrides.overrides)
 }
 
@@ -150,39 +173,38 @@ struct OverrideBuilder<'a> {
 }
 
 impl OverrideBuilder<'_> {
-    fn push(&mut self, value: Value, input: OverrideSource, pointer: String) {
-        self.overrides.push(Override::new(Pointer::from(pointer), value, input));
+    fn push(&mut self, value: Value, source: OverrideSource, pointer: Pointer) {
+        self.overrides.push(Override::new(pointer, value, source));
+    }
+
+    /// Sets the property of a flag.
+    fn set(&mut self, flag: &str, value: Value) {
+        self.push(value, OverrideSource::Flag(flag.to_owned()), property(flag));
     }
 
     /// Adds the string of a flag or, if that is not set, of its variable.
-    fn string(
-        &mut self,
-        flag: &str,
-        value: Option<&str>,
-        variable: Option<&str>,
-        pointer: String,
-    ) -> Result<(), Failure> {
+    fn string(&mut self, flag: &str, value: Option<&str>, variable: Option<&str>) -> Result<(), Failure> {
         if let Some(value) = nonempty(value) {
-            self.push(json!(value), OverrideSource::Flag(flag.to_owned()), pointer);
+            self.set(flag, json!(value));
         } else if let Some(variable) = variable
             && let Some(value) = self.environment.get_utf8(variable)?
         {
-            self.push(json!(value), OverrideSource::Variable(variable.to_owned()), pointer);
+            self.push(json!(value), OverrideSource::Variable(variable.to_owned()), property(flag));
         }
         Ok(())
     }
 
-    /// Adds a top-level boolean, which `--FIELD`, `--no-FIELD` or a variable sets.
-    fn switch(&mut self, field: &str, on: bool, off: bool, variable: Option<&str>) -> Result<(), Failure> {
-        let pointer = format!("/{field}");
+    /// Adds a boolean, which `--NAME`, `--no-NAME` or a variable sets.
+    fn switch(&mut self, flag: &str, on: bool, off: bool, variable: Option<&str>) -> Result<(), Failure> {
         if off {
-            self.push(json!(false), OverrideSource::Flag(format!("--no-{field}")), pointer);
+            let negated = flag.replacen("--", "--no-", 1);
+            self.push(json!(false), OverrideSource::Flag(negated), property(flag));
         } else if on {
-            self.push(json!(true), OverrideSource::Flag(format!("--{field}")), pointer);
+            self.set(flag, json!(true));
         } else if let Some(variable) = variable
             && let Some(value) = boolean_variable(variable, self.environment)?
         {
-            self.push(json!(value), OverrideSource::Variable(variable.to_owned()), pointer);
+            self.push(json!(value), OverrideSource::Variable(variable.to_owned()), property(flag));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 mod value;
 
 use serde_json::{Value, json};
-use tbot::config::internal::ServiceFlag;
+use tbot::config::internal::{Requirement, ServiceFlag};
 use tbot::config::{Override, OverrideSource};
 use tbot::pointer::Pointer;
 
@@ -33,6 +33,10 @@ pub(crate) fn service_overrides(args: &ServiceArgs) -> Result<Vec<Override>, Fai
             return Err(Failure::Usage(message));
         }
         for value in to_json(given)? {
+            // An empty flag counts as not set, unless the service needs it.
+            if value == "" && given.flag.requirement == Requirement::Optional {
+                continue;
+            }
             let flag = OverrideSource::Flag(given.written());
             added.set_part(&Pointer::from(given.flag.pointer), value, flag);
         }

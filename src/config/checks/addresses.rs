@@ -11,12 +11,15 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     let proxy = nonempty(config.proxy_server.as_ref());
     let auth = nonempty(config.auth_server.as_ref());
     match (proxy, auth) {
-        (Some(_), Some(_)) => findings.report_value(
-            Code::BothAddresses,
-            Pointer::root().key("auth_server"),
-            "`auth_server` is ignored because `proxy_server` is set",
-            "remove `auth_server`",
-        ),
+        (Some(_), Some(_)) => {
+            let target = Target::Value(Pointer::root().key("auth_server"));
+            let message = "`auth_server` is ignored because `proxy_server` is set";
+            findings.report(
+                Diagnostic::new(Code::BothAddresses, target, message)
+                    .with_help("remove `auth_server`")
+                    .naming(Pointer::root().key("proxy_server")),
+            );
+        }
         (None, None) => findings.missing(
             Code::MissingAddress,
             Target::File,

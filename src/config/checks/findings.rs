@@ -63,7 +63,10 @@ impl<'a> Findings<'a> {
             ([first, second], _) => format!("both {first} and {second} are set"),
             _ => format!("{} are all set", set.join(", ")),
         };
-        self.report_value(Code::ExactlyOne, pointer, message, "set exactly one of them");
+        let named: Vec<Pointer> = properties.iter().map(|(name, _)| pointer.key(name)).collect();
+        let diagnostic = Diagnostic::new(Code::ExactlyOne, Target::Value(pointer), message)
+            .with_help("set exactly one of them");
+        self.report(named.into_iter().fold(diagnostic, Diagnostic::naming));
     }
 
     /// Reports two mutually exclusive properties if both are set. Their paths are relative to `parent`, with `.` between

@@ -47,13 +47,18 @@ fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findi
         let severity = if needs_authorities { Severity::Error } else { Severity::Warning };
         check_pins(onboarding, severity, findings);
         if needs_authorities && !has_pins && !has_path && !insecure {
-            findings.report_value(
-                Code::UnverifiedAuthServer,
-                Pointer::root().key("auth_server"),
-                "`tbot start` does not join an auth server that it cannot verify, and neither `ca_pins` nor `ca_path` is \
-                 set",
-                "write `ca_pins: [...]` under `onboarding`, with what `tctl status` prints; if this is the address of a \
-                 proxy, write `proxy_server` instead",
+            let is_of_uri = config.has_join_uri_of_auth_server();
+            let proxy =
+                if is_of_uri { "begin the join URI with `tbot+proxy+`" } else { "set `proxy_server`" };
+            let target = Target::Value(Pointer::root().key("auth_server"));
+            let message = "`tbot start` does not join an auth server that it cannot verify, and no certificate authority is set";
+            findings.report(
+                Diagnostic::new(Code::UnverifiedAuthServer, target, message)
+                    .with_help(format!(
+                        "set `onboarding.ca_pins` to what `tctl status` prints; if this is the address of a proxy, {proxy} instead"
+                    ))
+                    .naming(Pointer::from("/onboarding/ca_pins"))
+                    .naming(Pointer::root().key("proxy_server")),
             );
         }
     }
@@ -76,7 +81,9 @@ fn report_unused_authorities(properties: [(&str, bool); 2], findings: &mut Findi
             "`{key}` is ignored because it applies only to an auth server, and `proxy_server` is set"
         );
         findings.report(
-            Diagnostic::new(Code::UnusedAuthorities, target, message).with_help(format!("remove `{key}`")),
+            Diagnostic::new(Code::UnusedAuthorities, target, message)
+                .with_help(format!("remove `{key}`"))
+                .naming(Pointer::root().key("proxy_server")),
         );
     }
 }
@@ -120,10 +127,11 @@ fn check_join_method(config: &Config, onboarding: &Onboarding, findings: &mut Fi
     }
     for block in onboarding.settings_keys() {
         if method.settings_key() != Some(block) {
-            let message = format!("`join_method: {method}` does not use this block");
+            let message = format!("`join_method: {method}` does not use `{block}`");
             findings.report(
                 Diagnostic::new(Code::UnusedBlock, Target::Key(pointer.key(block)), message)
-                    .with_help("remove the block, or change `join_method`"),
+                    .with_help(format!("remove `{block}`, or change `join_method`"))
+                    .naming(pointer.key("join_method")),
             );
         }
     }
@@ -179,11 +187,12 @@ fn check_bound_keypair(onboarding: &Onboarding, findings: &mut Findings<'_>) {
             .as_ref()
             .is_some_and(|secret| secret.as_str().starts_with(['/', '~', '.']))
         {
-            findings.report_value(
-                Code::SecretLooksLikePath,
-                pointer.key("registration_secret"),
-                "this looks like a path, but is used as the secret itself",
-                "write `registration_secret_path`, which names a file",
+            let target = Target::Value(pointer.key("registration_secret"));
+            let message = "this looks like a path, but is used as the secret itself";
+            findings.report(
+                Diagnostic::new(Code::SecretLooksLikePath, target, message)
+                    .with_help("use `registration_secret_path`, which names a file")
+                    .naming(pointer.key("registration_secret_path")),
             );
         }
         findings.exclude_both(

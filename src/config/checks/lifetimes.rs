@@ -97,7 +97,8 @@ fn report_incomplete(pointer: &Pointer, present: &str, missing: &str, findings: 
             Target::Key(pointer.key(present)),
             format!("`{present}` is set without `{missing}`"),
         )
-        .with_help("set both, or neither to use the top-level values"),
+        .with_help("set both, or neither to use the top-level values")
+        .naming(pointer.key(missing)),
     );
 }
 
@@ -148,14 +149,16 @@ impl EffectiveLifetime {
             check_interval(interval, &interval_pointer, findings);
         }
         if ttl <= interval && !self.oneshot {
-            let pointer = if ttl_is_set { ttl_pointer.clone() } else { interval_pointer };
+            let pointer = if ttl_is_set { &ttl_pointer } else { &interval_pointer }.clone();
             let message = format!("credentials expire after {ttl}, but are renewed only every {interval}");
             // The Go agent accepts equal values, although the credentials expire before their renewal has ended.
             let severity = if ttl == interval { Severity::Warning } else { severity };
             findings.report(
                 Diagnostic::new(Code::TtlBelowInterval, Target::Value(pointer), message)
                     .with_severity(severity)
-                    .with_help("set `renewal_interval` to at most half of `credential_ttl`"),
+                    .with_help("set `renewal_interval` to at most half of `credential_ttl`")
+                    .naming(ttl_pointer.clone())
+                    .naming(interval_pointer.clone()),
             );
         }
         if self.may_exceed_max {

@@ -32,7 +32,8 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
                 let message = format!("a scoped bot does not support `{key}`");
                 findings.report(
                     Diagnostic::new(Code::NotScoped, Target::Key(pointer.key(key)), message)
-                        .with_help("remove it, or remove `scoped: true`"),
+                        .with_help("remove it, or remove `scoped: true`")
+                        .naming(Pointer::root().key("scoped")),
                 );
             }
         }

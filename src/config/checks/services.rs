@@ -9,7 +9,7 @@ use crate::config::service::{
     BeamsVnetService, DatabaseFormat, DatabaseService, DestinationUse, Service, SpiffeSvidService,
     SpiffeWorkloadApiService, SvidSans,
 };
-use crate::diagnostic::{Code, Target};
+use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
 pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
@@ -74,11 +74,11 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
 /// Reports service types that have no effect in oneshot mode.
 pub(super) fn check_oneshot(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
     if !service.service_type().oneshot {
-        findings.report_value(
-            Code::NotInOneshot,
-            pointer.key("type"),
-            format!("`{}` has no effect in oneshot mode", service.type_name()),
-            "remove it, or remove `oneshot: true`",
+        let message = format!("`{}` has no effect in oneshot mode", service.type_name());
+        findings.report(
+            Diagnostic::new(Code::NotInOneshot, Target::Value(pointer.key("type")), message)
+                .with_help("remove it, or remove `oneshot: true`")
+                .naming(Pointer::root().key("oneshot")),
         );
     }
 }

@@ -7,7 +7,7 @@ use crate::config::scalar::{Identifier, Location, Port, is_on};
 use crate::config::service::{
     Attestors, AwsRolesAnywhereService, Kubelet, WorkloadIdentityJwtService, WorkloadIdentitySelector,
 };
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
 /// The longest lifetime of an AWS session.
@@ -102,12 +102,14 @@ pub(super) fn check_aws(aws: &AwsRolesAnywhereService, pointer: &Pointer, findin
         );
     }
     if interval >= duration {
-        findings.report_value(
-            Code::SessionTooLong,
-            pointer.key(key),
-            format!("the AWS session expires after {duration}, but is renewed only every {interval}"),
-            "set `session_renewal_interval` (default 1h) to less than `session_duration` (default 6h)",
-        );
+        let message =
+            format!("the AWS session expires after {duration}, but is renewed only every {interval}");
+        let diagnostic = Diagnostic::new(Code::SessionTooLong, Target::Value(pointer.key(key)), message)
+            .with_help(
+                "set `session_renewal_interval` (default 1h) to less than `session_duration` (default 6h)",
+            );
+        let named = durations.into_iter().map(|(key, _)| pointer.key(key));
+        findings.report(named.fold(diagnostic, Diagnostic::naming));
     }
 }
 

@@ -76,6 +76,77 @@ fn warnings_of_validate_are_on_standard_error() {
 }
 
 #[test]
+fn what_is_wrong_with_flags_names_flags_and_no_value_is_taken_for_one() {
+    let bot = ["--proxy-server", "p.example:443", "--join-method", "token", "--token", "a"];
+    let identity = ["identity", "--destination", "/out"];
+    let with_bot = |arguments: &[&'static str]| [arguments, &bot].concat();
+    let mut reports = String::new();
+    for arguments in [
+        // Values that are also the names of flags.
+        [&identity[..], &bot[..2], &["--token", "a", "--join-method", "Token"]].concat(),
+        [&identity[..], &bot[..2], &["--token", "a", "--join-method", "foo"]].concat(),
+        [&identity[..], &bot[..2], &["--token", "a", "--join-method", "storage"]].concat(),
+        [&identity[..], &["--join-uri", "tbot+proxy+tokn://t@p:443"]].concat(),
+        [&["database", "--destination", "/out", "--service", "a", "--username", "b"][..], &bot]
+            .concat()
+            .into_iter()
+            .chain(["--database", "c", "--format", "database"])
+            .collect(),
+        with_bot(&["application", "--destination", "/out", "--app", "a", "--scoped"]),
+        // Keys whose flags have other names.
+        with_bot(&["application", "--destination", "/out", "--app", ""]),
+        with_bot(&[
+            "workload-identity-jwt",
+            "--destination",
+            "/out",
+            "--name-selector",
+            "",
+            "--audience",
+            "",
+        ]),
+        with_bot(&[
+            "kubernetes/v2",
+            "--destination",
+            "/out",
+            "--label-selector",
+            "a=b",
+            "--name-selector",
+            "",
+        ]),
+        [&identity[..], &bot[..2], &["--token", "a", "--join-method", "iam", "--registration-secret", "x"]]
+            .concat(),
+        [&identity[..], &bot, &["--auth-server", "a.example:3025", "--ca-pin", "sha256:x"]].concat(),
+        [&identity[..], &bot[2..], &["--auth-server", "a.example:3025"]].concat(),
+        [&identity[..], &["--join-uri", "tbot+auth+gitlab://t@a.example:3025"]].concat(),
+        [&identity[..], &["--join-uri", "tbot+proxy+gitlab://t@p.example:443"], &bot[2..4]].concat(),
+        [&identity[..], &bot[2..], &["--auth-server", "a.example:3025", "--ca-pin", "x", "--insecure"]]
+            .concat(),
+        [&identity[..], &bot, &["--certificate-ttl", "1h", "--renewal-interval", "2h"]].concat(),
+    ] {
+        let finished = tbot(Telemetry::ClosedPort, &[&["configure"], &arguments[..]].concat()).run();
+        reports.push_str(&format!("$ {}\n{}\n", arguments.join(" "), finished.stderr));
+    }
+    let end = |line: &&str| !line.starts_with("help: run") && !line.contains("`tbot explain");
+    insta::assert_snapshot!(reports.lines().filter(end).collect::<Vec<_>>().join("\n"));
+
+    // Optional flags of a service that are empty count as not set.
+    let line = [&identity[..], &bot, &["--reader-user", "", "--cluster", "", "--reader-group", "g"]].concat();
+    let finished = tbot(Telemetry::ClosedPort, &[&["configure"], &line[..]].concat()).run();
+    assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
+    assert!(
+        finished.stdout.contains("- group: g\n") && !finished.stdout.contains("cluster"),
+        "{}",
+        finished.stdout
+    );
+
+    // Outside of a pod, a Secret needs a namespace.
+    let secret = ["start", "identity", "--destination", "kubernetes-secret:///out"];
+    let finished = tbot(Telemetry::ClosedPort, &[&secret, &bot[..]].concat()).run();
+    assert_eq!(finished.diagnostic_codes(), ["error[missing-namespace]"], "{}", finished.stderr);
+    assert!(finished.stderr.contains("`kubernetes-secret://NAMESPACE/NAME`"), "{}", finished.stderr);
+}
+
+#[test]
 fn what_variables_can_supply_to_the_agent_may_be_missing() {
     let flags = ["configure", "identity", "--destination=out", "--join-method=github"];
     let finished = tbot(Telemetry::ClosedPort, &flags).run();

@@ -26,8 +26,7 @@ pub(crate) use global::{ColourChoice, GlobalArgs, LogFormat};
 pub(crate) use go_agent::MISSING;
 pub(crate) use install::{InstallArgs, InstallCommand, SystemdArgs};
 pub(crate) use service_args::{FlagValue, GivenFlag, ServiceArgs};
-#[cfg(test)]
-pub(crate) use service_command::service_commands;
+pub(crate) use service_command::{NamedCommand, service_commands};
 pub(crate) use shell::Shell;
 pub(crate) use ssh::SshProxyCommandArgs;
 

@@ -1,58 +1,42 @@
-//! Help for values that flags set. It names flags instead of the keys of a file.
+//! Names flags instead of the keys of a file in diagnostics about values that flags set.
 
-use std::cell::LazyCell;
+use tbot::config::{Override, OverrideSource};
+use tbot::diagnostic::{Code, Diagnostic, NamedProperty, Target};
+use tbot::pointer::Pointer;
 
-use clap::Command;
-use tbot::config::Override;
-use tbot::diagnostic::{Code, Diagnostic, Target};
+use crate::cli::{NamedCommand, service_commands};
+use crate::overrides::flag_for;
 
-use crate::cli;
-
-/// Replaces the keys in the help of diagnostics about values that flags or variables set. Without a file, these are all values.
+/// Replaces the properties that diagnostics name by the flags or variables that set them. Without a file, a flag is named for every
+/// property that has one.
 pub(super) fn name_flags(diagnostics: &mut [Diagnostic], overrides: &[Override], has_file: bool) {
-    // Most configurations need no flag, and the definition of all commands takes longer than to read a file.
-    let command = LazyCell::new(|| cli::command(String::new()));
-    let flag = |key: &str| flag(command.find_subcommand("start")?, key);
+    let command = overrides.iter().find_map(|set| match set.source() {
+        OverrideSource::Command(name) => service_commands().find(|command| command.name == name),
+        _ => None,
+    });
     for diagnostic in diagnostics {
-        let source = match &diagnostic.target {
-            Target::Override(source) => Some(source.clone()),
-            _ if has_file => {
-                if !overrides.is_empty() {
-                    name_used_settings(diagnostic, overrides, flag);
-                }
-                continue;
-            }
-            _ => None,
-        };
-        if let Some(help) = help_with_flags(diagnostic.code, source.is_some()) {
+        let is_set = matches!(diagnostic.target, Target::Override(_));
+        if (is_set || !has_file)
+            && let Some(help) = help_with_flags(diagnostic.code, is_set)
+        {
             diagnostic.help = Some(help.to_owned());
-            continue;
         }
-        // A file can set the other keys.
-        let is_replaced = |flag: &str| !has_file || source.as_deref() == Some(flag);
-        let replacement = |code: &str| flag(without_value(code)).filter(|flag| is_replaced(flag));
-        diagnostic.message = replace_code(&diagnostic.message, replacement);
-        diagnostic.help = diagnostic.help.as_deref().map(|help| replace_code(help, replacement));
+        let Diagnostic { message, help, related, properties, .. } = diagnostic;
+        let input = |property: &NamedProperty| {
+            let unset = || if has_file { None } else { flag(&property.pointer, command.as_ref()) };
+            property.set_by.clone().or_else(unset)
+        };
+        let replacement = |code: &str| {
+            let (key, value) = code.split_once(": ").unwrap_or((code, ""));
+            let input = input(properties.iter().find(|property| property.is_named(key))?)?;
+            Some(if is_word(value) && value != "true" { format!("{input} {value}") } else { input })
+        };
+        *message = replace_code(message, replacement);
+        *help = help.as_deref().map(|help| replace_code(help, replacement));
+        if let Some((description, _)) = related {
+            *description = replace_code(description, replacement);
+        }
     }
-}
-
-/// In help about a file, replaces `key: true` by the flag if a flag has set the key.
-fn name_used_settings(
-    diagnostic: &mut Diagnostic,
-    overrides: &[Override],
-    flag: impl Fn(&str) -> Option<String>,
-) {
-    let is_used = |flag: &str| overrides.iter().any(|set| set.source().to_string() == flag);
-    let replacement = |code: &str| {
-        let key = without_value(code);
-        (key != code).then(|| flag(key))?.filter(|flag| is_used(flag))
-    };
-    diagnostic.help = diagnostic.help.as_deref().map(|help| replace_code(help, replacement));
-}
-
-/// Returns the key of `key: true`.
-fn without_value(code: &str) -> &str {
-    code.trim_end_matches(": true")
 }
 
 /// Returns the help for a code that needs more than the name of a flag. `is_set` tells whether a flag or a variable has set the value
@@ -64,14 +48,21 @@ const fn help_with_flags(code: Code, is_set: bool) -> Option<&'static str> {
             "set `--join-method` to that of the join token, such as `--join-method token`"
         }
         Code::MissingToken => "set `--token` or `TELEPORT_BOT_TOKEN`",
-        Code::UnverifiedAuthServer => {
-            "set `--ca-pin` to what `tctl status` prints; if this is the address of a proxy, use `--proxy-server` instead"
+        Code::MissingNamespace => {
+            "write the namespace before the name, as in `kubernetes-secret://NAMESPACE/NAME`, or set `POD_NAMESPACE` (in a pod: \
+             fieldRef metadata.namespace)"
         }
         Code::StorageInMemory => "use `--storage DIR`",
         Code::NothingToDeliver | Code::UnsupportedDestination if is_set => "use `--destination DIR`",
         Code::NothingToDeliver => "add a command, such as `identity --destination DIR`",
         _ => return None,
     })
+}
+
+/// Returns whether a value can be written after a flag as it is.
+fn is_word(value: &str) -> bool {
+    !value.is_empty()
+        && value.chars().all(|character| character.is_ascii_alphanumeric() || "_-/".contains(character))
 }
 
 /// Replaces what is in backticks, unless `replacement` returns `None`.
@@ -83,16 +74,19 @@ fn replace_code(text: &str, replacement: impl Fn(&str) -> Option<String>) -> Str
     parts.collect::<Vec<_>>().join("`")
 }
 
-/// Returns the flag of `tbot start` or of one of its services that sets a key.
-fn flag(start: &Command, key: &str) -> Option<String> {
-    let name = match key {
-        "ca_pins" => "ca-pin".to_owned(),
-        "credential_ttl" => "certificate-ttl".to_owned(),
-        _ => key.replace('_', "-"),
+/// Returns the flag of `tbot start`, or of the command that adds a service, that sets a property.
+fn flag(pointer: &Pointer, command: Option<&NamedCommand>) -> Option<String> {
+    let of_service = || {
+        let tokens: Vec<_> = pointer.tokens().collect();
+        let ["services", _, property @ ..] = &*tokens.iter().map(AsRef::as_ref).collect::<Vec<&str>>() else {
+            return None;
+        };
+        let sets = |pointer: &str| {
+            let tokens: Vec<&str> = pointer.trim_end_matches("/-").split('/').skip(1).collect();
+            let is_same = |(one, other): (&&str, &&str)| *one == "-" || one == other;
+            tokens.len() == property.len() && tokens.iter().zip(property).all(is_same)
+        };
+        command?.flags().find(|flag| sets(flag.pointer)).map(|flag| format!("--{}", flag.name))
     };
-    let mut commands = std::iter::once(start).chain(start.get_subcommands());
-    let has_flag = |command: &Command| {
-        command.get_arguments().any(|argument| argument.get_long() == Some(name.as_str()))
-    };
-    commands.any(has_flag).then(|| format!("--{name}"))
+    flag_for(pointer).map(str::to_owned).or_else(of_service)
 }
