@@ -201,7 +201,7 @@ codes! {
     NotExpanded      "not-expanded"      Warning Meaning   "0.1.0" "A variable or `~` in a value is not expanded. The value contains `${...}` or `$NAME`, or starts with `~`.";
     AddressWithoutPort "address-without-port" Warning Meaning "0.1.0" "An address has no port; 443 is assumed.";
     BothAddresses    "both-addresses"    Warning Meaning   "0.1.0" "Both a proxy and an auth server are set. `proxy_server` is used.";
-    SameDestination  "same-destination"  Warning Meaning   "0.1.0" "Two services write to the same destination. An error if one of them is the storage.";
+    SameDestination  "same-destination"  Warning Meaning   "0.1.0" "Two services write the same file to a destination. An error if one of them is the storage, in which nothing else may be.";
     UnusedBlock      "unused-block"      Warning Meaning   "0.1.0" "A block belongs to another join method.";
     UnusedAuthorities "unused-authorities" Warning Meaning "0.1.0" "`ca_pins` or `ca_path` has no effect. It applies only to an auth server, and `proxy_server` is set.";
     RelativeTokenPath "relative-token-path" Warning Meaning "0.1.0" "A token looks like a relative path. Only an absolute path is read as a file.";

@@ -104,9 +104,19 @@ fn an_output_may_be_below_another_unless_the_other_overwrites_the_place() {
 fn a_directory_may_be_shared_by_services_that_create_different_names() {
     let agent = json!({ "type": "identity/key-agent", "destination": directory("/out") });
     let database = json!({ "type": "database", "service": "a", "destination": directory("/out") });
+    let svid = |kind: &str| json!({ "type": kind, "selector": { "name": "a" }, "audiences": ["b"], "destination": directory("/out") });
+    let (x509, jwt) = (svid("workload-identity-x509"), svid("workload-identity-jwt"));
+    let host = json!({ "type": "ssh_host", "principals": ["a"], "destination": directory("/out") });
+    let application = json!({ "type": "application", "app_name": "a", "destination": directory("/out") });
     for (services, expected) in [
         ([database.clone(), agent.clone()], None),
         ([database, multiplexer("/out")], None),
+        // An X.509 SVID and a JWT-SVID have files of different names, and so have an identity and the certificate of a host.
+        ([x509.clone(), jwt], None),
+        ([identity("/out"), host], None),
+        ([x509.clone(), x509], Some((WARNING, SAME))),
+        // Both write `identity`.
+        ([identity("/out"), application], Some((WARNING, SAME))),
         // Both write `ssh_config`.
         ([identity("/out"), multiplexer("/out")], Some((WARNING, SAME))),
         // Both create `agent.sock`.

@@ -61,6 +61,14 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Returns whether a name is the same in every configuration. Any other may be a secret.
+    fn is_fixed(&self, name: &str) -> bool {
+        self.service.is_some_and(|named| match named.service.service_type().destination {
+            DestinationUse::Files(names) | DestinationUse::Socket(names) => names.concat().contains(&name),
+            DestinationUse::None => false,
+        })
+    }
+
     /// Returns the names of the entries that it may create in its destination.
     fn names(&self) -> Vec<&'a str> {
         let names = self.service.map_or(STORAGE_FILES.to_vec(), |named| named.service.file_names());
@@ -119,16 +127,15 @@ impl<'a> Occupied<'a> {
         self.writers.get(owner.or_else(reserved)?)
     }
 
-    /// Returns the writer of the same destination whose files `writer` would destroy.
-    fn conflict_with(&self, writer: &Writer<'a>) -> Option<&Writer<'a>> {
+    /// Returns the writer of the same destination whose files `writer` would destroy, and the name of the first one. There is no name for
+    /// the storage, in which nothing else may be.
+    fn conflict_with(&self, writer: &Writer<'a>) -> Option<(&Writer<'a>, Option<&'a str>)> {
         if self.writers.is_empty() {
             return None;
         }
-        let first_of_files = self.first_of_files.and_then(|index| self.writers.get(index));
-        let conflicts =
-            |other: &&Writer<'a>| other.kind() == WriterKind::Storage || writer.kind() == WriterKind::Files;
-        let same_name = || writer.names().into_iter().find_map(|name| self.owner_of(name));
-        first_of_files.filter(conflicts).or_else(same_name)
+        let same_name =
+            || writer.names().into_iter().find_map(|name| Some((self.owner_of(name)?, Some(name))));
+        self.storage().map(|storage| (storage, None)).or_else(same_name)
     }
 
     fn storage(&self) -> Option<&Writer<'a>> {
@@ -251,8 +258,8 @@ pub(super) fn check(config: &Config, services: &[NamedService<'_>], findings: &m
         let is_default = service.is_none() && config.storage.is_none();
         let writer = Writer { service, property: (!is_default).then_some(property) };
         let occupied = destinations.at(key);
-        if let Some(other) = occupied.conflict_with(&writer) {
-            findings.report(same_destination(&writer, other, property));
+        if let Some((other, name)) = occupied.conflict_with(&writer) {
+            findings.report(same_destination(&writer, other, name, property));
         }
         occupied.add(writer);
     }
@@ -294,12 +301,21 @@ fn file_inside<'w, 'a>(
     Some((Severity::Warning, "the agent reads this file from a directory that it writes for others", others))
 }
 
-fn same_destination(writer: &Writer<'_>, other: &Writer<'_>, property: &str) -> Diagnostic {
+fn same_destination(
+    writer: &Writer<'_>,
+    other: &Writer<'_>,
+    name: Option<&str>,
+    property: &str,
+) -> Diagnostic {
     let target = Target::Value(writer.pointer().unwrap_or_default());
     // A flag that sets the destination has another name than the property.
     let what = if property == "path" { "directory" } else { "Secret" };
     if other.kind() != WriterKind::Storage {
-        let message = "two services write to this destination and overwrite each other's files";
+        let file = name
+            .filter(|name| writer.is_fixed(name))
+            .map_or("the same file".to_owned(), |name| format!("`{name}`"));
+        let message =
+            format!("two services write {file} to this destination, and each overwrites that of the other");
         return related_to(Diagnostic::new(Code::SameDestination, target, message), other)
             .with_help(format!("use a different {what} for each"));
     }
