@@ -1,7 +1,8 @@
 //! Messages and help for a file of version 1. The checks see the file converted to version 2, and name the keys of that version; this
 //! table has the words of version 1 for them. Depends on `diagnostic`.
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Target};
+use crate::pointer::Pointer;
 
 /// Replaces the keys in diagnostics about a converted file that have other names in version 1.
 pub(super) fn use_keys_of_version_1(diagnostics: &mut [Diagnostic]) {
@@ -29,6 +30,9 @@ fn help(diagnostic: &Diagnostic) -> Option<&'static str> {
         Code::UnverifiedAuthServer => {
             "write `ca_pins: [...]` under `onboarding`, with what `tctl status` prints; if this is the address of a \
              proxy, set `--proxy-server` or `TELEPORT_PROXY` instead"
+        }
+        Code::Deprecated if diagnostic.target == Target::Value(Pointer::root().key("auth_server")) => {
+            "if this is a proxy, write it as `proxy_server` in version 2, or set `--proxy-server` or `TELEPORT_PROXY`"
         }
         Code::StorageInMemory => "write `storage: {directory: <path>}`",
         Code::NothingToDeliver if is_about_service() => "write `directory: <path>` instead of `memory`",

@@ -31,6 +31,9 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if let Some(address) = proxy {
         check_server("proxy_server", address, Severity::Error, findings);
     }
+    if let (None, Some(address)) = (proxy, auth) {
+        check_for_proxy(config, address, findings);
+    }
     if let Some(address) = auth {
         // An address that is ignored does no harm.
         let severity = if proxy.is_some() { Severity::Warning } else { Severity::Error };
@@ -54,6 +57,26 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
 
 fn nonempty(value: Option<&Location>) -> Option<&str> {
     value.map(Location::as_str).filter(|value| !value.is_empty())
+}
+
+/// Reports a proxy in `auth_server`, which the Go agent accepted at first.
+fn check_for_proxy(config: &Config, address: &str, findings: &mut Findings<'_>) {
+    let Ok(parsed) = address.parse::<Address>() else { return };
+    if !parsed.has_proxy_port() || !Address::has_port(address) {
+        return;
+    }
+    let help = if config.has_join_uri_of_auth_server() {
+        "if this is a proxy, begin the join URI with `tbot+proxy+`"
+    } else {
+        "if this is a proxy, use `proxy_server`, which agents know since a release of Teleport 15"
+    };
+    let message = format!(
+        "port {} is usually that of a proxy, and agents since Teleport 17.5.3 take only an auth server here",
+        parsed.port()
+    );
+    let target = Target::Value(Pointer::root().key("auth_server"));
+    let diagnostic = Diagnostic::new(Code::Deprecated, target, message).with_help(help);
+    findings.report(diagnostic.naming(Pointer::root().key("proxy_server")));
 }
 
 fn check_server(key: &str, address: &str, severity: Severity, findings: &mut Findings<'_>) {
