@@ -2,7 +2,7 @@
 //! addresses.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
@@ -11,6 +11,9 @@ use super::address::{AddressError, ListenAddress, is_loopback_host};
 
 /// The host of an address that contains none, because a client may act as the bot.
 const DEFAULT_HOST: &str = "127.0.0.1";
+
+/// The longest path of a socket, in bytes. On Linux, `sun_path` has one more for the zero at its end.
+const MAX_SOCKET_PATH: usize = 107;
 
 /// Where a service listens for local programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,12 @@ pub enum ListenUriError {
     /// The path of the socket is not absolute, or not UTF-8.
     #[error("the path of the Unix socket is not absolute")]
     Path,
+    /// The path of the socket is that of a directory.
+    #[error("the path of the Unix socket has no name at its end")]
+    NoName,
+    /// The system does not accept a path of this length.
+    #[error("the path of the Unix socket has more than {MAX_SOCKET_PATH} bytes")]
+    TooLong,
     /// There is a query or a fragment after the path of the socket.
     #[error("the address of the Unix socket contains more than a path")]
     MoreThanPath,
@@ -45,12 +54,19 @@ impl ListenUriError {
         match self {
             Self::Address(AddressError::NoBrackets) => "write `tcp://[<IPv6 address>]:<port>`",
             Self::Path | Self::MoreThanPath => "write `unix:///<path>`",
+            Self::NoName => "write the name of the socket: `unix:///<directory>/<name>.sock`",
+            Self::TooLong => "use a shorter path",
             Self::Scheme | Self::Address(_) => "write `tcp://<ip>:<port>` or `unix:///<path>`",
         }
     }
 }
 
 impl ListenUri {
+    /// Returns whether a URI is a TCP address without a host.
+    pub(super) fn has_default_host(input: &str) -> bool {
+        input.starts_with("tcp://:")
+    }
+
     /// Returns whether only programs on this machine can connect.
     #[must_use]
     pub fn is_local(&self) -> bool {
@@ -75,8 +91,15 @@ impl FromStr for ListenUri {
             return Err(ListenUriError::MoreThanPath);
         }
         let path = percent_decode_str(path).decode_utf8().map_err(|_| ListenUriError::Path)?;
-        let path = Path::new(&*path);
-        if path.is_absolute() { Ok(Self::Unix(path.to_owned())) } else { Err(ListenUriError::Path) }
+        if !path.starts_with('/') {
+            Err(ListenUriError::Path)
+        } else if path.ends_with('/') {
+            Err(ListenUriError::NoName)
+        } else if path.len() > MAX_SOCKET_PATH {
+            Err(ListenUriError::TooLong)
+        } else {
+            Ok(Self::Unix(PathBuf::from(&*path)))
+        }
     }
 }
 
@@ -95,6 +118,7 @@ mod tests {
 
     #[test]
     fn a_tcp_address_or_the_path_of_a_socket_is_accepted() {
+        let longest = format!("unix:///{}", "a".repeat(106));
         for (input, expected, is_local) in [
             ("tcp://127.0.0.1:5432", "tcp://127.0.0.1:5432", true),
             ("tcp://localhost:0/", "tcp://localhost:0", true),
@@ -104,6 +128,7 @@ mod tests {
             ("tcp://0.0.0.0:8080", "tcp://0.0.0.0:8080", false),
             ("tcp://db.example.com:1", "tcp://db.example.com:1", false),
             ("unix:///run/a%20b.sock", "unix:///run/a b.sock", true),
+            (&longest, &longest, true),
         ] {
             let uri: ListenUri = input.parse().unwrap();
             assert_eq!((uri.to_string().as_str(), uri.is_local()), (expected, is_local), "{input}");
@@ -123,6 +148,9 @@ mod tests {
             ("unix://run/a.sock", ListenUriError::Path),
             ("unix://", ListenUriError::Path),
             ("unix:///a%ff", ListenUriError::Path),
+            ("unix:///", ListenUriError::NoName),
+            ("unix:///run/a/", ListenUriError::NoName),
+            (&format!("unix:///{}", "a".repeat(107)), ListenUriError::TooLong),
             ("unix:///a?b", ListenUriError::MoreThanPath),
         ] {
             assert_eq!(input.parse::<ListenUri>(), Err(expected), "{input}");

@@ -91,6 +91,23 @@ fn check_listen(address: &Location, pointer: &Pointer, findings: &mut Findings<'
     }
 }
 
+/// Reports a TCP address without a host, which the Go agent reads differently.
+fn check_listen_host(address: &str, pointer: &Pointer, findings: &mut Findings<'_>) {
+    if ListenUri::has_default_host(address)
+        && let Ok(ListenUri::Tcp(parsed)) = address.parse()
+    {
+        let port = parsed.port();
+        findings.report_value(
+            Code::AddressWithoutHost,
+            pointer.key("listen"),
+            "without a host, this listens on 127.0.0.1 only; Teleport's own agent listens on all addresses",
+            format!(
+                "write `tcp://127.0.0.1:{port}`, or `tcp://0.0.0.0:{port}` to let other machines connect"
+            ),
+        );
+    }
+}
+
 /// Reports a service whose clients act as the bot, if others than local ones can connect.
 pub(super) fn check_exposure(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
     let address = match service {
@@ -107,6 +124,7 @@ pub(super) fn check_exposure(service: &Service, pointer: &Pointer, findings: &mu
             "write `tcp://127.0.0.1:<port>` or `unix:///<path>`, unless the network itself is restricted to trusted clients",
         );
     }
+    check_listen_host(address.as_str(), pointer, findings);
 }
 
 fn check_destination(
