@@ -153,8 +153,9 @@ impl ConfiguredPaths {
     pub(crate) fn required_directories(&self) -> impl Iterator<Item = &str> {
         let is_created = |directory: &str| {
             let state = self.storage.as_deref().filter(|_| self.state_directory().is_some());
+            let is_below_state = state.is_some_and(|state| is_below(directory, state));
             let is_socket = self.sockets.contains(directory);
-            state.is_some_and(|state| directory == state || (!is_socket && is_below(directory, state)))
+            self.is_created_by_systemd(Path::new(directory)) || (is_below_state && !is_socket)
         };
         self.directories().filter(move |directory| !is_created(directory))
     }

@@ -4,7 +4,7 @@
 #[path = "../../../src/bin/tbot/systemd_unit.rs"]
 mod systemd_unit;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use serde_json::Value;
 use tbot::config::DEFAULT_STORAGE_PATH;
 
@@ -19,6 +19,8 @@ const PROGRAM: &str = "/usr/bin/tbot";
 ///
 /// Returns an error if a unit cannot contain one of the paths.
 pub(super) fn file() -> Result<GeneratedFile> {
+    let paths = ConfiguredPaths::new(&Value::Null, Some(DEFAULT_STORAGE_PATH), "tbot")
+        .map_err(|errors| anyhow!("the default storage: {errors:?}"))?;
     check_path(PROGRAM)?;
     let unit = SystemdUnit {
         name: "tbot",
@@ -29,7 +31,7 @@ pub(super) fn file() -> Result<GeneratedFile> {
         pid_file: "/run/tbot/tbot.pid",
         // The decision is that of the configuration and of the administrator.
         telemetry: None,
-        paths: &ConfiguredPaths::new(&Value::Null, Some(DEFAULT_STORAGE_PATH))?,
+        paths: &paths,
     };
     Ok(GeneratedFile { path: "packaging/tbot/tbot.service".to_owned(), content: unit.render() })
 }
