@@ -140,6 +140,15 @@ impl fmt::Display for Address {
 }
 
 impl ListenAddress {
+    /// Returns how to write an address instead of `input`, which cannot be parsed.
+    #[must_use]
+    pub fn help_for(input: &str, error: AddressError) -> String {
+        match input.parse::<u16>() {
+            Ok(port) => format!("write `127.0.0.1:{port}`"),
+            Err(_) => error.help_for_listener().to_owned(),
+        }
+    }
+
     /// Returns the host, without brackets. `None` means all addresses of the machine.
     #[must_use]
     pub fn host(&self) -> Option<&str> {

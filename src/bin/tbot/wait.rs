@@ -7,6 +7,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tbot::agent::internal::{client_builder, failed_request, tls_without_roots};
 use tbot::agent::{Clock, ConnectionError};
+use tbot::config::{AddressError, ListenAddress};
 use tokio::runtime::Builder;
 use url::Url;
 
@@ -55,15 +56,13 @@ pub(crate) fn wait(WaitArgs { diag_addr, service, timeout }: &WaitArgs) -> Resul
 /// Returns the URL to poll. Without a host, `address` means this machine, like `diag_addr` in a configuration.
 fn wait_url(address: &str, service: Option<&str>) -> Result<Url, Failure> {
     let authority = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
-    let host = if authority.starts_with(':') && authority.len() > 1 { "localhost" } else { "" };
-    let invalid = || {
-        let message = format!("--diag-addr is not an address such as 127.0.0.1:3001: `{address}`");
-        Failure::Usage(message)
-    };
-    let mut url = Url::parse(&format!("http://{host}{authority}")).map_err(|_| invalid())?;
-    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(invalid());
-    }
+    // A URL parser would read a lone port as the number of an IPv4 address, and assume port 80.
+    let parsed: ListenAddress = authority.parse().map_err(|error: AddressError| {
+        Failure::Usage(format!("--diag-addr: {error}: {}", ListenAddress::help_for(authority, error)))
+    })?;
+    let host = if parsed.host().is_none() { "localhost" } else { "" };
+    let invalid = || Failure::Usage("--diag-addr is not an address such as 127.0.0.1:3001".to_owned());
+    let mut url = Url::parse(&format!("http://{host}{parsed}")).map_err(|_| invalid())?;
     let mut path = url.path_segments_mut().map_err(|()| invalid())?;
     path.clear().push("wait").extend(service);
     drop(path);
@@ -139,7 +138,11 @@ mod tests {
         let one = url("a:1", Some("kubernetes-v2-1"));
         assert_eq!(one.as_deref(), Some("http://a:1/wait/kubernetes-v2-1"));
         assert_eq!(url("a:1", Some("a/b?c")).as_deref(), Some("http://a:1/wait/a%2Fb%3Fc"));
-        for address in ["", ":", "https://a:1", "a:1/readyz", "a:1?b", "a:port", "unix:///run/tbot.sock"] {
+        let refused = wait_url("3001", None).unwrap_err().to_string();
+        assert_eq!(refused, "--diag-addr: the address has no port: write `127.0.0.1:3001`");
+        for address in
+            ["", ":", "localhost", "https://a:1", "a:1/readyz", "a:1?b", "a:port", "unix:///run/tbot.sock"]
+        {
             assert_eq!(url(address, None), None, "{address}");
         }
     }

@@ -42,16 +42,8 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if let Some(address) = nonempty(config.diag_addr.as_ref())
         && let Err(error) = address.parse::<ListenAddress>()
     {
-        let help = match address.parse::<u16>() {
-            Ok(port) => format!("write `127.0.0.1:{port}`"),
-            Err(_) => error.help_for_listener().to_owned(),
-        };
-        findings.report_value(
-            Code::InvalidAddress,
-            Pointer::root().key("diag_addr"),
-            error.to_string(),
-            help,
-        );
+        let (pointer, help) = (Pointer::root().key("diag_addr"), ListenAddress::help_for(address, error));
+        findings.report_value(Code::InvalidAddress, pointer, error.to_string(), help);
     }
 }
 

@@ -92,6 +92,7 @@ fn wrong_usage_exits_with_2() {
     for arguments in [
         &["wait"][..],
         &["wait", "--diag-addr", "https://127.0.0.1:1"],
+        &["wait", "--diag-addr", "3001", "--timeout", "1s"],
         &["wait", "--diag-addr", CLOSED_PORT, "--timeout", "30"],
     ] {
         let finished = tbot(Telemetry::ClosedPort, arguments).run();
