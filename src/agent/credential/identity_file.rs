@@ -8,7 +8,7 @@ use super::authority::Authority;
 use super::identity::{Identity, IdentityError, SignedCerts};
 use super::keys::KeyPair;
 use super::x509::{self, UserCert, X509Error};
-use crate::agent::platform::{Clock, Hint};
+use crate::agent::platform::{Clock, Hint, Rounded};
 
 /// How long before the real expiry `kubectl` should run the credential plugin again.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
@@ -50,6 +50,9 @@ pub enum IdentityFileError {
     /// The certificate cannot be used.
     #[error("not a Teleport identity file")]
     X509(#[from] X509Error),
+    /// The credentials expired this long ago.
+    #[error("the credentials expired {} ago", Rounded(*.0))]
+    Expired(Duration),
     /// The parts of the file cannot be used together.
     #[error("not a complete identity file")]
     Identity(#[from] IdentityError),
@@ -59,7 +62,12 @@ impl IdentityFileError {
     /// Returns advice for the operator.
     #[must_use]
     pub fn hint(&self) -> Hint {
-        Hint::new("use the file `identity` of an output that tbot has written")
+        Hint::new(match self {
+            Self::Expired(_) => "check that the tbot that writes this directory is running, and read its log",
+            Self::Missing(_) | Self::X509(_) | Self::Identity(_) => {
+                "use the file `identity` of an output that tbot has written"
+            }
+        })
     }
 }
 
@@ -124,13 +132,18 @@ impl IdentityFile {
     /// Returns the `ExecCredential` that `kubectl` expects from a credential plugin, as one line of JSON
     /// (`client.authentication.k8s.io/v1beta1`). The expiry is stated one minute early, unless less than a minute is
     /// left.
-    #[must_use]
-    pub fn exec_credential(&self, clock: &Clock) -> String {
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the credentials have expired. `kubectl` shows it; the server would only say `Unauthorized`.
+    pub fn exec_credential(&self, clock: &Clock) -> Result<String, IdentityFileError> {
         let not_after = self.user.not_after;
-        let left = not_after.duration_since(clock.now()).unwrap_or_default();
+        let left = not_after
+            .duration_since(clock.now())
+            .map_err(|error| IdentityFileError::Expired(error.duration()))?;
         let expiry = if left > EXPIRY_MARGIN { not_after - EXPIRY_MARGIN } else { not_after };
         let expiry = jiff::Timestamp::try_from(expiry).map(|expiry| expiry.to_string()).unwrap_or_default();
-        json!({
+        let credential = json!({
             "kind": "ExecCredential",
             "apiVersion": "client.authentication.k8s.io/v1beta1",
             "spec": { "interactive": false },
@@ -139,8 +152,8 @@ impl IdentityFile {
                 "clientCertificateData": self.certificate,
                 "clientKeyData": self.key,
             },
-        })
-        .to_string()
+        });
+        Ok(credential.to_string())
     }
 }
 
@@ -193,11 +206,11 @@ mod tests {
         let file = IdentityFile::parse(&recorded("outputs/kube/identity")).unwrap();
         assert_eq!(file.route_to_cluster(), Some("dev.test"));
         assert_eq!(format!("{file:?}"), "IdentityFile(...)");
-        let at = |time: &str| {
+        let credential = |time: &str| {
             let now = time.parse::<jiff::Timestamp>().unwrap().into();
-            let clock = Clock::from_fn(move || now);
-            serde_json::from_str::<serde_json::Value>(&file.exec_credential(&clock)).unwrap()
+            file.exec_credential(&Clock::from_fn(move || now))
         };
+        let at = |time: &str| serde_json::from_str::<serde_json::Value>(&credential(time).unwrap()).unwrap();
         let expected = json!({
             "kind": "ExecCredential",
             "apiVersion": "client.authentication.k8s.io/v1beta1",
@@ -210,6 +223,8 @@ mod tests {
         });
         assert_eq!(at("2026-11-22T15:00:00Z"), expected);
         assert_eq!(at("2026-11-22T15:48:30Z")["status"]["expirationTimestamp"], "2026-11-22T15:49:14Z");
+        let expired = IdentityFileError::Expired(Duration::from_secs(60));
+        assert_eq!(credential("2026-11-22T15:50:14Z"), Err(expired));
     }
 
     #[test]

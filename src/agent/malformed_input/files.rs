@@ -81,8 +81,10 @@ proptest! {
         let content = lossy(&mutate(recorded("outputs/kube/identity").as_bytes(), &mutations));
         match IdentityFile::parse(&content) {
             Ok(file) => {
-                let credential = file.exec_credential(&Clock::from_fn(|| std::time::SystemTime::UNIX_EPOCH));
-                prop_assert!(serde_json::from_str::<serde_json::Value>(&credential).is_ok());
+                let clock = Clock::from_fn(|| std::time::SystemTime::UNIX_EPOCH);
+                if let Ok(credential) = file.exec_credential(&clock) {
+                    prop_assert!(serde_json::from_str::<serde_json::Value>(&credential).is_ok());
+                }
                 if let Err(error) = file.into_identity() {
                     check_error(&error)?;
                 }

@@ -26,8 +26,8 @@ use crate::overrides::is_debug;
 /// `tbot kube credentials`, which `kubectl` runs as the exec plugin of a kubeconfig that tbot wrote.
 pub(crate) fn kube(command: &KubeCommand, cx: &mut Context<'_>) -> Result<(), Failure> {
     let KubeCommand::Credentials { destination_dir } = command;
-    let identity = read_identity(destination_dir, Ok)?;
-    Ok(writeln!(cx.stdout, "{}", identity.exec_credential(&Clock::system()))?)
+    let credential = read_identity(destination_dir, |identity| identity.exec_credential(&Clock::system()))?;
+    Ok(writeln!(cx.stdout, "{credential}")?)
 }
 
 /// A `tsh` command that `tbot` runs.

@@ -239,6 +239,19 @@ fn each_command_names_what_is_missing() {
         (
             tbot_with_fake_tsh(&[
                 "proxy",
+#[test]
+fn credentials_that_have_expired_are_an_error_that_kubectl_shows() {
+    let arguments = ["kube", "credentials", &format!("--destination-dir={RECORDED}")];
+    let finished = tbot(Telemetry::ClosedPort, &arguments).run();
+    assert_eq!((finished.status, finished.stdout.as_str()), (Some(1), ""), "{}", finished.stderr);
+    assert!(finished.stderr.contains("the credentials expired"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("check that the tbot that writes this directory"),
+        "{}",
+        finished.stderr
+    );
+}
+
                 "--proxy-server=a:1",
                 "ssh",
                 "--destination-dir",
