@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::directory_output::directory_output;
 use crate::exit::Failure;
 use crate::flag_value::{nonempty, proxy_server};
-use crate::overrides::is_debug;
+use crate::overrides::{is_debug, refuse_fips};
 
 /// `tbot kube credentials`, which `kubectl` runs as the exec plugin of a kubeconfig that tbot wrote.
 pub(crate) fn kube(command: &KubeCommand, cx: &mut Context<'_>) -> Result<(), Failure> {
@@ -73,6 +73,7 @@ pub(crate) fn exec_tsh(
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     let TshArgs { destination_dir: _, proxy_server: _, cluster, arguments } = args;
+    refuse_fips(global)?;
     let debug = is_debug(global, &cx.environment)?;
     let program = cx.environment.get_os("TSH").unwrap_or_else(|| "tsh".as_ref()).to_owned();
     let (directory, proxy) = match directory_and_proxy(global, args, cx) {

@@ -95,6 +95,7 @@ fn wrong_usage_exits_with_2_and_a_reason() {
         (&["completions", "powershell"], &[]),
         (&["keypair", "create"], &[]),
         (&["keypair", "create", "--fips", "--proxy-server", "a:443"], &[]),
+        (&["proxy", "--fips", "--destination-dir", "out", "--proxy-server", "a:443", "ssh"], &[]),
     ] {
         let finished = tbot(Telemetry::ClosedPort, arguments).envs(variables).run();
         assert_eq!(
