@@ -92,7 +92,8 @@ pub(crate) fn exec_tsh(
         }
         (None, _) => None,
     };
-    let is_kube = arguments.iter().any(|argument| argument == "kube");
+    let mut commands = arguments.iter().filter(|argument| !argument.as_encoded_bytes().starts_with(b"-"));
+    let is_kube = commands.next().is_some_and(|command| command == "kube");
     let kubeconfigs = if is_kube { &KUBECONFIGS[..] } else { &[] };
     let error = Command::new(&program)
         .args(tsh_arguments(command, global.insecure, debug, &directory, &proxy, cluster.as_deref()))

@@ -188,7 +188,9 @@ fn a_configuration_that_selects_no_directory_is_an_error() {
     ] {
         let run = tbot_with_fake_tsh(&["db", "--proxy-server", CLOSED_PORT, "ls"]);
         let finished = match config {
+    assert_eq!(kubeconfigs(&["--", "--debug", "kube"]), expected);
             Some(config) => run.file("tbot.yaml", config).run(),
+    assert_eq!(kubeconfigs(&["ssh", "kube"]), [""; 0]);
             None => run.run(),
         };
         assert_eq!((finished.status, finished.stdout.as_str()), (Some(status), ""), "{}", finished.stderr);
