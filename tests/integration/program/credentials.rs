@@ -155,6 +155,20 @@ fn the_configuration_supplies_what_no_flag_sets() {
         assert_eq!(passed(&ran), ["-i", &identity, "proxy", &proxy, "ssh"], "{arguments:?}");
     }
 
+    // Older files, and all files of version 1, have the proxy in `auth_server`.
+    let version_1 = "auth_server: from.file:443\ndestinations: [{directory: RECORDED}, {memory: true}]\n";
+    for config in [
+        config_with(&[RECORDED]).replace("proxy_server", "auth_server"),
+        version_1.replace("RECORDED", RECORDED),
+    ] {
+        let ran = tbot_with_fake_tsh(&["proxy", "ssh"]).file("tbot.yaml", config).run();
+        assert_eq!(passed(&ran), ["-i", &identity, "proxy", "--proxy=from.file:443", "ssh"]);
+    }
+    let auth_server = config_with(&[RECORDED]).replace("proxy_server", "auth_server").replace("443", "3025");
+    let refused = tbot_with_fake_tsh(&["proxy", "ssh"]).file("tbot.yaml", auth_server).run();
+    assert_eq!(refused.status, Some(2), "{}", refused.stderr);
+    insta::assert_snapshot!(refused.stderr, @"error: no proxy address: set --proxy-server or TELEPORT_PROXY; the configuration has only the auth server from.file:3025");
+
     let arguments = ["--insecure", "-d", "db", "-c", "tbot.yaml", "--cluster=a", "ls", "-c", "b"];
     let ran = tbot_with_fake_tsh(&arguments).file("tbot.yaml", config_with(&[RECORDED])).run();
     let expected =
@@ -174,7 +188,9 @@ fn a_proxy_for_kubernetes_uses_the_kubeconfig_of_the_output() {
         format!("TELEPORT_KUBECONFIG={RECORDED}/kubeconfig-proxied.yaml"),
     ];
     assert_eq!(kubeconfigs(&["kube", "-p", "8443", "dev-kube"]), expected);
+    assert_eq!(kubeconfigs(&["--", "--debug", "kube"]), expected);
     assert_eq!(kubeconfigs(&["ssh", "host"]), [""; 0]);
+    assert_eq!(kubeconfigs(&["ssh", "kube"]), [""; 0]);
 }
 
 #[test]
@@ -188,9 +204,7 @@ fn a_configuration_that_selects_no_directory_is_an_error() {
     ] {
         let run = tbot_with_fake_tsh(&["db", "--proxy-server", CLOSED_PORT, "ls"]);
         let finished = match config {
-    assert_eq!(kubeconfigs(&["--", "--debug", "kube"]), expected);
             Some(config) => run.file("tbot.yaml", config).run(),
-    assert_eq!(kubeconfigs(&["ssh", "kube"]), [""; 0]);
             None => run.run(),
         };
         assert_eq!((finished.status, finished.stdout.as_str()), (Some(status), ""), "{}", finished.stderr);
@@ -226,6 +240,19 @@ fn flag(name: &str, directory: &Path) -> String {
 }
 
 #[test]
+fn credentials_that_have_expired_are_an_error_that_kubectl_shows() {
+    let arguments = ["kube", "credentials", &format!("--destination-dir={RECORDED}")];
+    let finished = tbot(Telemetry::ClosedPort, &arguments).run();
+    assert_eq!((finished.status, finished.stdout.as_str()), (Some(1), ""), "{}", finished.stderr);
+    assert!(finished.stderr.contains("the credentials expired"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("check that the tbot that writes this directory"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
 fn each_command_names_what_is_missing() {
     let proxy_with_recorded =
         ["proxy", "--proxy-server=a:1", &format!("--destination-dir={RECORDED}"), "ssh"];
@@ -241,19 +268,6 @@ fn each_command_names_what_is_missing() {
         (
             tbot_with_fake_tsh(&[
                 "proxy",
-#[test]
-fn credentials_that_have_expired_are_an_error_that_kubectl_shows() {
-    let arguments = ["kube", "credentials", &format!("--destination-dir={RECORDED}")];
-    let finished = tbot(Telemetry::ClosedPort, &arguments).run();
-    assert_eq!((finished.status, finished.stdout.as_str()), (Some(1), ""), "{}", finished.stderr);
-    assert!(finished.stderr.contains("the credentials expired"), "{}", finished.stderr);
-    assert!(
-        finished.stderr.contains("check that the tbot that writes this directory"),
-        "{}",
-        finished.stderr
-    );
-}
-
                 "--proxy-server=a:1",
                 "ssh",
                 "--destination-dir",
