@@ -19,6 +19,12 @@ fn the_copy_is_a_whole_program_and_replaces_an_older_one() {
 }
 
 #[test]
+fn the_negated_flag_of_the_go_agent_has_no_effect() {
+    let finished = tbot(Telemetry::ClosedPort, &["copy-binaries", "--no-include-fdpass", "."]).run();
+    assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn a_directory_that_does_not_exist_is_an_error() {
     let finished = tbot(Telemetry::ClosedPort, &["copy-binaries", "missing"]).run();
     assert_eq!(finished.status, Some(1), "{}", finished.stderr);

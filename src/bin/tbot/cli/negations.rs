@@ -6,6 +6,7 @@ use clap::{Arg, ArgAction, Command};
 
 /// Each switch: its command, its identifier and its flag without dashes.
 const SWITCHES: &[(&[&str], &str, &str)] = &[
+    (&["copy-binaries"], "include_fdpass", "include-fdpass"),
     (&["init"], "clean", "clean"),
     (&["install", "systemd"], "write", "write"),
     (&["install", "systemd"], "force", "force"),
