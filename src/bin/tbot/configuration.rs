@@ -207,6 +207,12 @@ impl Configuration {
         self.loaded.diagnostics.iter().any(|diagnostic| diagnostic.code == code)
     }
 
+    /// Removes the diagnostics with this code.
+    pub(crate) fn without(mut self, code: Code) -> Self {
+        self.loaded.diagnostics.retain(|diagnostic| diagnostic.code != code);
+        self
+    }
+
     /// Returns the effective configuration, or `None` if the configuration is invalid.
     pub(crate) const fn effective(&self) -> Option<&EffectiveConfig> {
         self.loaded.effective.as_ref()

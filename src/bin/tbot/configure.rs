@@ -66,7 +66,9 @@ pub(crate) fn migrate(
     }
     write_yaml("migrate", effective.value(), output, cx)?;
     cx.stdout.flush()?;
-    let report = render(&[configuration.into()], ReportFormat::Human, cx.stderr_terminal());
+    // It says to run this command.
+    let others = configuration.without(Code::Version1);
+    let report = render(&[others.into()], ReportFormat::Human, cx.stderr_terminal());
     write!(cx.stderr, "{}{}", report.text, report.conclusion("comments were not copied to the new file"))?;
     Ok(())
 }
