@@ -1,5 +1,7 @@
 //! Reports the diagnostics of configurations: as text for people and programs, or one by one for the log.
 
+use std::collections::HashSet;
+
 use tbot::diagnostic::{
     self, Diagnostic, Disclosure, Report, ReportFormat, Severity, SourceFile, Target, Terminal, footer,
     summary,
@@ -102,7 +104,7 @@ pub(crate) fn report_valid(configuration: Configuration, cx: &mut Context<'_>) -
 }
 
 impl Configuration {
-    /// Returns every diagnostic with its location, such as `tbot.yaml:4:3` or `--join-method`.
+    /// Returns every diagnostic with its location, such as `tbot.yaml:4:3` or `--join-method`, without duplicates.
     pub(crate) fn located_diagnostics(&self) -> Vec<(&Diagnostic, String)> {
         if self.loaded.diagnostics.is_empty() {
             return Vec::new();
@@ -116,6 +118,11 @@ impl Configuration {
             (_, Some(span)) => format!("{name}:{}:{}", span.start.line, span.start.column),
             (_, None) => name.to_string(),
         };
-        self.loaded.diagnostics.iter().map(|diagnostic| (diagnostic, locate(diagnostic))).collect()
+        let located = self.loaded.diagnostics.iter().map(|diagnostic| (diagnostic, locate(diagnostic)));
+        let mut seen = HashSet::new();
+        let is_new = |(diagnostic, place): &(&Diagnostic, String)| {
+            seen.insert((diagnostic.code, diagnostic.message.clone(), place.clone()))
+        };
+        located.filter(is_new).collect()
     }
 }
