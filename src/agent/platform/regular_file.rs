@@ -4,6 +4,7 @@
 //! Nothing here changes a file before it is checked, or reads without a limit. Only [`open_input`] opens a pipe, which the user has
 //! named as a file below `/dev`.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd;
@@ -140,14 +141,18 @@ pub(crate) fn open_named(path: &Path) -> Result<File, RegularFileError> {
     }
 }
 
-/// Opens a file that the user has named, and that is read once. It may also be `/dev/stdin`, or a file such as the `/dev/fd/63` of a shell:
-/// these may be pipes, which are open already. A pipe with another name could block forever.
+/// Opens a file that the user has named, and that is read once. It may also be `/dev/stdin`, or a file such as the `/dev/fd/63` or
+/// `/proc/self/fd/12` of a shell: these may be pipes, which are open already. A pipe with another name could block forever.
 ///
 /// # Errors
 ///
 /// Returns an error unless the path leads to a regular file, or is one of these.
 pub fn open_input(path: &Path) -> Result<File, RegularFileError> {
-    let is_descriptor = path.parent() == Some(Path::new("/dev/fd")) && path.file_name().is_some();
+    let is_number = |name: &OsStr| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    let is_descriptor = ["/dev/fd", "/proc/self/fd"]
+        .map(Path::new)
+        .into_iter()
+        .any(|directory| path.parent() == Some(directory) && path.file_name().is_some_and(is_number));
     if path == Path::new("/dev/stdin") || is_descriptor { Ok(File::open(path)?) } else { open_named(path) }
 }
 

@@ -25,6 +25,16 @@ fn diagnostics(finished: &Finished) -> Vec<(String, String, Option<u64>)> {
     diagnostics.map(|one| (string(&one["code"]), string(&one["file"]), one["line"].as_u64())).collect()
 }
 
+/// zsh replaces `<(...)` by a path in `/proc/self/fd`, other shells by one in `/dev/fd`.
+#[test]
+fn a_file_can_be_a_pipe_that_a_shell_has_opened() {
+    for (path, status) in [("/dev/fd/3", 0), ("/proc/self/fd/3", 0), ("/dev/fd/../fd/3", 2)] {
+        let script = format!("printf 'version: v2\\n' | {{ tbot validate -q {path} 3<&0; }}");
+        let finished = tbot(Telemetry::ClosedPort, &[]).with_script(&["sh", "-c"], &script).run();
+        assert_eq!(finished.status, Some(status), "{path}: {}{}", finished.stdout, finished.stderr);
+    }
+}
+
 #[test]
 fn a_valid_file_exits_with_0() {
     let finished = tbot(Telemetry::ClosedPort, &["validate", "good.yaml"]).file("good.yaml", VALID).run();
