@@ -27,7 +27,8 @@ pub(crate) fn keypair(
     refuse_fips(global)?;
     let config = config(global, args, cx)?;
     // Before the private key exists, because the cluster may be asked to trust it.
-    if let Some(path) = args.static_key_path.as_deref().filter(|path| !args.overwrite && path.exists()) {
+    let static_key_path = nonempty(args.static_key_path.as_deref());
+    if let Some(path) = static_key_path.filter(|path| !args.overwrite && path.exists()) {
         let path = escape(&path.to_string_lossy()).into_owned();
         return Err(Failure::Usage(format!("{path} exists: use --overwrite to replace it")));
     }
@@ -50,7 +51,7 @@ pub(crate) fn keypair(
         runtime.shutdown_background();
         created.map_err(Failure::Keypair)?
     };
-    if let Some(path) = &args.static_key_path {
+    if let Some(path) = static_key_path {
         let written = write_private_key(path, created.private_pem(), args.overwrite);
         written.map_err(|source| Failure::Unwritable { name: path.display().to_string(), source })?;
     }
@@ -95,7 +96,8 @@ fn print(args: &KeypairCreateArgs, created: &BoundKeypair, cx: &mut Context<'_>)
         )?;
     }
     let public_key = created.public_key().map_err(Failure::Keypair)?;
-    let private_key = (args.is_static && args.static_key_path.is_none()).then(|| created.private_variable());
+    let private_key = (args.is_static && nonempty(args.static_key_path.as_deref()).is_none())
+        .then(|| created.private_variable());
     match args.format {
         KeypairFormat::Json => {
             let mut keys = json!({ "public_key": public_key });

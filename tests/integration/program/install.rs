@@ -59,6 +59,15 @@ fn the_unit_sets_the_telemetry_variable_only_if_a_flag_decides() {
 }
 
 #[test]
+fn an_empty_flag_counts_as_not_set() {
+    let empty = ["--name", "", "--user=", "--group", "", "--systemd-directory", "", "--pid-file="];
+    let unit = printed(&install(&empty).run());
+    for line in ["User=teleport", "Group=teleport", "RuntimeDirectory=tbot"] {
+        assert!(unit.lines().any(|one| one == line), "{unit}");
+    }
+}
+
+#[test]
 fn a_unit_that_differs_is_replaced_only_with_force() {
     let written = install(&WRITE).run();
     assert!(printed(&written).contains("systemctl daemon-reload"), "{}", written.stdout);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
 #[derive(Args)]
@@ -22,6 +23,11 @@ write to the directories of the configuration, and to no others.")]
     Systemd(SystemdArgs),
 }
 
+/// Parses a string. An empty one counts as not set.
+fn or_default(default: &'static str) -> impl TypedValueParser<Value = String> {
+    StringValueParser::new().map(move |value| if value.is_empty() { default.to_owned() } else { value })
+}
+
 #[derive(Args)]
 pub(crate) struct SystemdArgs {
     /// Write the unit to its directory
@@ -31,13 +37,13 @@ pub(crate) struct SystemdArgs {
     #[arg(long, requires = "write")]
     pub(crate) force: bool,
     /// Name of the unit
-    #[arg(long, value_name = "NAME", default_value = "tbot")]
+    #[arg(long, value_name = "NAME", default_value = "tbot", value_parser = or_default("tbot"))]
     pub(crate) name: String,
     /// User of the agent
-    #[arg(long, value_name = "USER", default_value = "teleport")]
+    #[arg(long, value_name = "USER", default_value = "teleport", value_parser = or_default("teleport"))]
     pub(crate) user: String,
     /// Group of the agent
-    #[arg(long, value_name = "GROUP", default_value = "teleport")]
+    #[arg(long, value_name = "GROUP", default_value = "teleport", value_parser = or_default("teleport"))]
     pub(crate) group: String,
     /// Directory of the unit, also --unit-dir
     /// [default: /etc/systemd/system]
@@ -45,6 +51,7 @@ pub(crate) struct SystemdArgs {
         long,
         value_name = "DIR",
         default_value = "/etc/systemd/system",
+        value_parser = or_default("/etc/systemd/system").map(PathBuf::from),
         hide_default_value = true,
         alias = "unit-dir",
         verbatim_doc_comment

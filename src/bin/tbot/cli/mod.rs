@@ -382,7 +382,7 @@ pub(crate) struct KeypairCreateArgs {
     #[arg(id = "static_key", long = "static")]
     pub(crate) is_static: bool,
     /// Write the private key to this file instead
-    #[arg(long, value_name = "FILE", requires = "static_key")]
+    #[arg(long, value_name = "FILE", requires = "static_key", value_parser = path_or_empty())]
     pub(crate) static_key_path: Option<PathBuf>,
     /// Output format: text or json
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
