@@ -235,8 +235,10 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             key(&["renew"], "renewal_interval"),
             key_with_help(&["destinations"], "destination", "use `destination`, which is a single map"),
             help(&["directory"], "use `destination: {type: directory, path: ...}`"),
+            help(&["destination"], "remove it; this service writes no files"),
         ],
     ),
+    (WordPlace::ServiceOfType("ssh_host"), &[key(&["hosts", "hostnames"], "principals")]),
     (
         WordPlace::ServiceOfType("application"),
         &[help(&["tls"], "use `specific_tls_naming: true` to also write `tls.crt` and `tls.key`")],
