@@ -164,11 +164,23 @@ fn registers_key_pair(onboarding: &Onboarding) -> bool {
     })
 }
 
+/// Returns whether a registration secret looks like a path.
+fn looks_like_path(secret: &str) -> bool {
+    let is_path_below = |path: &str| path.contains('/') && may_be_path(path);
+    secret.starts_with(['~', '.']) || secret.strip_prefix('/').is_some_and(is_path_below)
+}
+
+/// Returns whether a secret with a `/` may be a path. One in base64 contains a `/` by chance, and often these characters as well.
+fn may_be_path(secret: &str) -> bool {
+    !secret.contains(['+', '='])
+}
+
 /// Reports a token that looks like a path, although only an absolute path is read as a file.
 fn check_token(onboarding: &Onboarding, findings: &mut Findings<'_>) {
     if let Some(token) = &onboarding.token {
         let token = token.as_str();
-        if !token.starts_with('/') && (token.starts_with('~') || token.contains('/')) {
+        if !token.starts_with('/') && (token.starts_with('~') || (token.contains('/') && may_be_path(token)))
+        {
             findings.report_value(
                 Code::RelativeTokenPath,
                 Pointer::from("/onboarding/token"),
@@ -182,11 +194,7 @@ fn check_token(onboarding: &Onboarding, findings: &mut Findings<'_>) {
 fn check_bound_keypair(onboarding: &Onboarding, findings: &mut Findings<'_>) {
     if let Some(bound) = &onboarding.bound_keypair {
         let pointer = Pointer::from("/onboarding/bound_keypair");
-        if bound
-            .registration_secret
-            .as_ref()
-            .is_some_and(|secret| secret.as_str().starts_with(['/', '~', '.']))
-        {
+        if bound.registration_secret.as_ref().is_some_and(|secret| looks_like_path(secret.as_str())) {
             let target = Target::Value(pointer.key("registration_secret"));
             let message = "this looks like a path, but is used as the secret itself";
             findings.report(
