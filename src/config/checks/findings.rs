@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::config::load_options::{LoadOptions, Purpose};
+use crate::config::scalar::Identifier;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
@@ -48,6 +49,18 @@ impl<'a> Findings<'a> {
             let message = format!("`{key}` is empty");
             self.report_value(Code::EmptyValue, parent.key(key), message, "write a value");
         }
+    }
+
+    /// Reports a pattern in a name that is compared as it is.
+    pub(super) fn check_exact_name(&mut self, parent: &Pointer, name: Option<&Identifier>, everything: &str) {
+        let Some(name) = name.filter(|name| name.as_str().contains('*')) else { return };
+        let help = match name.as_str() {
+            "*" => format!("write `labels: {everything}` instead, which selects everything"),
+            _ => "write the whole name, or use `labels`".to_owned(),
+        };
+        let message = "a name selects only what has exactly this name, and no name contains a `*`";
+        let diagnostic = Diagnostic::new(Code::WildcardName, Target::Value(parent.key("name")), message);
+        self.report(diagnostic.with_help(help).naming(parent.key("labels")));
     }
 
     /// Reports the properties with these names unless exactly one of them is set.
