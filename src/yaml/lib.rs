@@ -140,6 +140,7 @@ fn parse_yaml(text: &str) -> (Option<(Parsed, Unreadable)>, Vec<Problem>) {
     let unreadable = if problems.is_empty() { Some(Unreadable::default()) } else { unreadable::find(&tree) };
     let value = match tree.node(0).map(|root| &root.kind) {
         _ if tree.node(0).is_some_and(|root| root.unreadable) => return (None, problems),
+        None | Some(NodeKind::Null) if tree.documents_ignored => Err(Problem::empty_first_document()),
         None | Some(NodeKind::Null) => Err(ProblemKind::Empty.into()),
         Some(NodeKind::Mapping) => take_value(&mut tree)
             .map_err(|(kind, node)| Problem::from(kind).with_span(tree.span(node, &index))),

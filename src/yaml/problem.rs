@@ -131,6 +131,12 @@ impl Problem {
             )
     }
 
+    /// Returns the problem of a file whose first document is empty, and whose others are ignored.
+    pub(crate) fn empty_first_document() -> Self {
+        let message = "the first YAML document is empty, and only the first is used";
+        Self::new(ProblemKind::Empty, message, "remove the `---` before the configuration")
+    }
+
     /// Returns the problem of a key that occurs twice in one map.
     pub(crate) fn duplicate_key(key: &str) -> Self {
         let help = match key {

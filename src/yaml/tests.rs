@@ -162,6 +162,10 @@ fn an_empty_file_differs_from_a_root_that_is_not_a_map() {
     for text in ["", "\n\n", "# only a comment\n", "---\n", "--- # c\n...\n", "null\n", "~"] {
         assert_eq!(kinds(text), [ProblemKind::Empty], "{text:?}");
     }
+    for text in ["---\n# by a tool\n---\na: 1\n", "# c\n---\n...\n---\na: 1\n"] {
+        assert_eq!(kinds(text), [ProblemKind::Empty], "{text:?}");
+        assert!(problems_of(text).contains("first YAML document"), "{text:?}");
+    }
     for text in ["- a\n", "a\n", "2", "[]", "'a: b'"] {
         assert_eq!(kinds(text), [ProblemKind::RootNotMap], "{text:?}");
     }
