@@ -147,97 +147,11 @@ impl Converted {
 
     fn service(&mut self, from: &Pointer, to: &Pointer, v1: &DestinationV1) -> Option<Value> {
         let templates = self.templates(from, v1.configs.as_deref().unwrap_or_default())?;
-        let ssh_host = templates.iter().find(|template| template.name == TemplateName::SshHostCert);
-        let selectors = [
-            ("app", v1.app.is_some()),
-            ("database", v1.database.is_some()),
-            ("kubernetes_cluster", v1.kubernetes_cluster.is_some()),
-            ("ssh_host_cert", ssh_host.is_some()),
-        ];
-        let set: Vec<String> =
-            selectors.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| format!("`{name}`")).collect();
-        if set.len() > 1 {
-            let message = format!("{} cannot be combined", set.join(" and "));
-            self.report(from.clone(), message, "write a separate destination for each of them");
-            return None;
-        }
-
-        let target = TargetType::of(v1, ssh_host.is_some());
-        for template in &templates {
-            if !target.allowed_templates().contains(&template.name) {
-                let message =
-                    format!("the template `{}` cannot be used for {}", template.name, target.noun());
-                let allowed: Vec<String> =
-                    target.allowed_templates().iter().map(|name| format!("`{name}`")).collect();
-                self.report(
-                    template.pointer.clone(),
-                    message,
-                    &format!("allowed here: {}", allowed.join(", ")),
-                );
-            }
-        }
-
+        let target = self.target(from, v1, &templates)?;
+        self.check_templates(target, &templates);
         let mut map = Map::new();
         map.insert("type".to_owned(), json!(target.type_name()));
-        let has = |name| templates.iter().any(|template| template.name == name);
-        let mut record_move = |key: &str, old: Pointer| self.moved.push((to.key(key), old));
-        match target {
-            TargetType::Application => {
-                map.insert("app_name".to_owned(), json!(v1.app.as_ref().map(|name| name.as_str())));
-                record_move("app_name", from.key("app"));
-                if has(TemplateName::Tls) {
-                    map.insert("specific_tls_naming".to_owned(), json!(true));
-                }
-            }
-            TargetType::Database => {
-                let database = v1.database.clone().unwrap_or_default();
-                let fields = [
-                    ("service", &database.service),
-                    ("database", &database.database),
-                    ("username", &database.username),
-                ];
-                for (key, value) in fields {
-                    // A missing `service` is converted to an empty one, which is then reported.
-                    if value.is_some() || key == "service" {
-                        map.insert(key.to_owned(), json!(value.as_ref().map_or("", |name| name.as_str())));
-                        record_move(key, from.key("database").key(key));
-                    }
-                }
-                let formats: Vec<TemplateName> =
-                    [TemplateName::Tls, TemplateName::Mongo, TemplateName::Cockroach]
-                        .into_iter()
-                        .filter(|name| has(*name))
-                        .collect();
-                match formats.as_slice() {
-                    [] => {}
-                    [format] => {
-                        map.insert("format".to_owned(), json!(format.as_str()));
-                        record_move("format", from.key("configs"));
-                    }
-                    _ => self.report(
-                        from.key("configs"),
-                        "only one of `tls`, `mongo` and `cockroach` can be used",
-                        "write a separate destination for each of them",
-                    ),
-                }
-            }
-            TargetType::Kubernetes => {
-                map.insert(
-                    "kubernetes_cluster".to_owned(),
-                    json!(v1.kubernetes_cluster.as_ref().map(|name| name.as_str())),
-                );
-            }
-            TargetType::SshHost => {
-                let principals = ssh_host.map(|template| template.principals.clone()).unwrap_or_default();
-                map.insert("principals".to_owned(), json!(principals));
-                record_move("principals", from.key("configs"));
-            }
-            TargetType::Identity => {
-                if let Some(cluster) = &v1.cluster {
-                    map.insert("cluster".to_owned(), json!(cluster.as_str()));
-                }
-            }
-        }
+        self.insert_properties(target, (from, to), v1, &templates, &mut map);
         if v1.cluster.as_ref().is_some_and(|cluster| !cluster.is_empty()) && target != TargetType::Identity {
             let message = format!("`cluster` has no effect for {}", target.noun());
             self.diagnostics.push(
@@ -253,6 +167,99 @@ impl Converted {
         self.record_destination(&to.key("destination"), from, v1.directory.as_ref());
         map.insert("destination".to_owned(), destination);
         Some(Value::Object(map))
+    }
+
+    /// Returns the type that a destination becomes. Reports a destination that would become several.
+    fn target(&mut self, from: &Pointer, v1: &DestinationV1, templates: &[Template]) -> Option<TargetType> {
+        let ssh_host = templates.iter().any(|template| template.name == TemplateName::SshHostCert);
+        let selectors = [
+            ("app", v1.app.is_some()),
+            ("database", v1.database.is_some()),
+            ("kubernetes_cluster", v1.kubernetes_cluster.is_some()),
+            ("ssh_host_cert", ssh_host),
+        ];
+        let set: Vec<String> =
+            selectors.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| format!("`{name}`")).collect();
+        if set.len() > 1 {
+            let message = format!("{} cannot be combined", set.join(" and "));
+            self.report(from.clone(), message, "write a separate destination for each of them");
+            return None;
+        }
+        Some(TargetType::of(v1, ssh_host))
+    }
+
+    /// Reports templates that the type does not have.
+    fn check_templates(&mut self, target: TargetType, templates: &[Template]) {
+        let allowed = target.allowed_templates();
+        for template in templates.iter().filter(|template| !allowed.contains(&template.name)) {
+            let message = format!("the template `{}` cannot be used for {}", template.name, target.noun());
+            let allowed: Vec<String> = allowed.iter().map(|name| format!("`{name}`")).collect();
+            let help = format!("allowed here: {}", allowed.join(", "));
+            self.report(template.pointer.clone(), message, &help);
+        }
+    }
+
+    /// Inserts the properties of a type into its service, and records where they come from.
+    fn insert_properties(
+        &mut self,
+        target: TargetType,
+        (from, to): (&Pointer, &Pointer),
+        v1: &DestinationV1,
+        templates: &[Template],
+        map: &mut Map<String, Value>,
+    ) {
+        let template = |name| templates.iter().find(|template| template.name == name);
+        let mut insert = |key: &str, value: Value, old: Pointer| {
+            map.insert(key.to_owned(), value);
+            self.moved.push((to.key(key), old));
+        };
+        match target {
+            TargetType::Application => {
+                insert("app_name", json!(v1.app.as_ref().map(|name| name.as_str())), from.key("app"));
+                if template(TemplateName::Tls).is_some() {
+                    insert("specific_tls_naming", json!(true), from.key("configs"));
+                }
+            }
+            TargetType::Database => {
+                let database = v1.database.clone().unwrap_or_default();
+                let fields = [
+                    ("service", &database.service),
+                    ("database", &database.database),
+                    ("username", &database.username),
+                ];
+                for (key, value) in fields {
+                    // A missing `service` is converted to an empty one, which is then reported.
+                    if value.is_some() || key == "service" {
+                        let value = value.as_ref().map_or("", |name| name.as_str());
+                        insert(key, json!(value), from.key("database").key(key));
+                    }
+                }
+                let formats = [TemplateName::Tls, TemplateName::Mongo, TemplateName::Cockroach];
+                let formats: Vec<&Template> = formats.into_iter().filter_map(template).collect();
+                match formats.as_slice() {
+                    [] => {}
+                    [format] => insert("format", json!(format.name.as_str()), from.key("configs")),
+                    _ => self.report(
+                        from.key("configs"),
+                        "only one of `tls`, `mongo` and `cockroach` can be used",
+                        "write a separate destination for each of them",
+                    ),
+                }
+            }
+            TargetType::Kubernetes => {
+                let cluster = json!(v1.kubernetes_cluster.as_ref().map(|name| name.as_str()));
+                insert("kubernetes_cluster", cluster, from.key("kubernetes_cluster"));
+            }
+            TargetType::SshHost => {
+                let principals = template(TemplateName::SshHostCert).map(|host| host.principals.clone());
+                insert("principals", json!(principals.unwrap_or_default()), from.key("configs"));
+            }
+            TargetType::Identity => {
+                if let Some(cluster) = &v1.cluster {
+                    insert("cluster", json!(cluster.as_str()), from.key("cluster"));
+                }
+            }
+        }
     }
 
     fn templates(&mut self, from: &Pointer, configs: &[TemplateV1]) -> Option<Vec<Template>> {
