@@ -96,6 +96,11 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
                 }
             }
             outcome.file = Arc::new(Value::Null);
+            // Nobody knows where the broken part ends.
+            let syntax = outcome.diagnostics.iter_mut().rfind(|one| one.code == Code::YamlSyntax);
+            if let Some(problem) = syntax {
+                problem.message.push_str("; the rest of the file was not checked");
+            }
             return outcome;
         };
         // A list whose entries do not start with `- ` is a map in which their keys are repeated.
