@@ -17,7 +17,8 @@ use super::schema::FormatVersion;
 use super::stray_character::StrayCharacter;
 use super::v1::ConfigV1;
 use super::v2::Config;
-use super::{convert_v1, document, help_v1, join_uri, strict, vocabulary};
+use super::words::{self, WordPlace};
+use super::{convert_v1, document, help_v1, join_uri, nested_map, strict, vocabulary};
 use crate::diagnostic::{Code, Diagnostic, Severity, Target, display_key, suggest};
 use crate::pointer::Pointer;
 use crate::yaml;
@@ -95,12 +96,12 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
                     *problem = diagnostic;
                 }
             }
-            outcome.file = Arc::new(Value::Null);
             // Nobody knows where the broken part ends.
             let syntax = outcome.diagnostics.iter_mut().rfind(|one| one.code == Code::YamlSyntax);
             if let Some(problem) = syntax {
                 problem.message.push_str("; the rest of the file was not checked");
             }
+            outcome.file = Arc::new(Value::Null);
             return outcome;
         };
         // A list whose entries do not start with `- ` is a map in which their keys are repeated.
@@ -220,7 +221,11 @@ impl LoadOutcome {
     fn merge(&mut self, overrides: &[Override], options: &LoadOptions) {
         let mut origins = Origins::default();
         let mut value = match self.version {
-            FormatVersion::V2 => self.separated_file(&mut origins),
+            FormatVersion::V2 => {
+                let mut file = self.separated_file(&mut origins);
+                self.indent_destination(&mut file, &mut origins);
+                file
+            }
             FormatVersion::V1 => match self.convert(&mut origins) {
                 Some(value) => Arc::new(value),
                 None => return,
@@ -254,6 +259,18 @@ impl LoadOutcome {
             self.repaired.separate_maps(self.version.schema(), Arc::make_mut(&mut file), origins);
         }
         file
+    }
+
+    /// Moves a `destination` that is not indented to its service, and reports it.
+    fn indent_destination(&mut self, file: &mut Arc<Value>, origins: &mut Origins) {
+        if file.get("destination").is_some()
+            && nested_map::indent_destination(Arc::make_mut(file), origins)
+            && let Some(meaning) = words::find(&[WordPlace::Root], "destination")
+        {
+            let target = Target::Key(Pointer::root().key("destination"));
+            let diagnostic = Diagnostic::new(Code::UnknownKey, target, "unknown key `destination`");
+            self.report(diagnostic.with_help(meaning.help()));
+        }
     }
 
     fn convert(&mut self, origins: &mut Origins) -> Option<Value> {
