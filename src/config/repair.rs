@@ -32,8 +32,18 @@ pub(super) enum Repair {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Meant {
     pub(super) name: String,
-    /// Whether the value is an entry of the list that the property contains.
-    pub(super) is_entry: bool,
+    pub(super) form: Form,
+}
+
+/// How the value of an unknown key becomes that of the property that it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// It is the value.
+    Same,
+    /// It is an entry of the list that the property contains.
+    Entry,
+    /// It is a list with the value as its only entry.
+    ListOfOne,
 }
 
 /// The parts of a file that were repaired. Pointers refer to the file.
@@ -185,11 +195,18 @@ fn rename_keys(
             // The file contains both keys, or a flag or a variable has set a part of the value.
             Some(present) if !present.is_null() => fill(present, value, &renamed, &original, origins),
             _ => {
-                if meant.is_entry {
-                    origins.moved.insert(renamed.index(0), original.clone());
-                }
-                origins.moved.insert(renamed, original);
-                map.insert(meant.name.clone(), if meant.is_entry { json!([value]) } else { value });
+                let (from, value) = match (meant.form, value) {
+                    (Form::Entry, value) => {
+                        origins.moved.insert(renamed.index(0), original.clone());
+                        (original, json!([value]))
+                    }
+                    (Form::ListOfOne, Value::Array(mut entries)) if entries.len() == 1 => {
+                        (original.index(0), entries.swap_remove(0))
+                    }
+                    (_, value) => (original, value),
+                };
+                origins.moved.insert(renamed, from);
+                map.insert(meant.name.clone(), value);
             }
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{ExplainedViolation, Violation};
 use crate::config::hints::{self, UnknownKeyContext, quoted_list};
-use crate::config::repair::{Meant, Repair};
+use crate::config::repair::{Form, Meant, Repair};
 use crate::config::stray_character::StrayCharacter;
 use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Target, display_key, suggest};
 
@@ -58,11 +58,7 @@ impl Violation<'_> {
                 repair: Repair::Key {
                     map: self.pointer.clone(),
                     key: key.clone(),
-                    meant: meant.map(|name| Meant {
-                        name: name.to_owned(),
-                        is_entry: cx.list_of(key) == Some(name)
-                            && !matches!(value, Value::Array(_) | Value::Null),
-                    }),
+                    meant: meant.map(|name| Meant { name: name.to_owned(), form: cx.form(key, name, value) }),
                 },
             });
         }
@@ -91,7 +87,7 @@ impl Violation<'_> {
         let message = format!("unknown key `{}`", display_key(key));
         let diagnostic = Diagnostic::new(Code::UnknownKey, Target::Key(self.pointer.key(key)), message)
             .with_help("did you mean `type`?");
-        let meant = Some(Meant { name: "type".to_owned(), is_entry: false });
+        let meant = Some(Meant { name: "type".to_owned(), form: Form::Same });
         let repair = Repair::Key { map: self.pointer.clone(), key: key.clone(), meant };
         ExplainedViolation { diagnostic: Some(diagnostic), repair }
     }
