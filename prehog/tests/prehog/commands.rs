@@ -52,7 +52,8 @@ fn an_invalid_store_is_not_repeated() {
             let output = command.output().unwrap();
             assert_eq!(output.status.code(), Some(2));
             let error = String::from_utf8(output.stderr).unwrap();
-            assert!(error.contains("--store") && !error.contains("hunter2"), "{error}");
+            let named = if is_variable { "for 'PREHOG_STORE'" } else { "for '--store <URL>'" };
+            assert!(error.contains(named) && !error.contains("hunter2"), "{error}");
         }
     }
 }
@@ -69,6 +70,10 @@ fn the_store_can_be_a_variable() {
     };
     assert!(stdout(&run(&["export"], "sqlite:events.db")).lines().count() > 0);
     assert_eq!(run(&["export"], "sqlite:other.db").status.code(), Some(1));
+    // An empty variable counts as not set.
+    let default = run(&["export"], "");
+    assert_eq!(default.status.code(), run(&["export", "--store="], "sqlite:other.db").status.code());
+    assert!(!String::from_utf8_lossy(&default.stderr).contains("invalid value"));
     // The flag has precedence.
     assert!(run(&["export", "--store", "sqlite:events.db"], "sqlite:other.db").status.success());
     let help = run(&["export", "--help"], "clickhouse:https://me:hunter2@db.example/x");

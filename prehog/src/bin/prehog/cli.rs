@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use prehog::day::Day;
 use prehog::report::DEFAULT_MIN_GROUP;
 use prehog::server::{
     DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_REQUESTS, DEFAULT_MAX_STORE_MIB, DEFAULT_RATE_LIMIT,
 };
-use prehog::store::StoreUrl;
+use prehog::store::{DEFAULT_STORE, StoreUrl};
 
 /// Receives anonymous usage events of tbot, stores them, and reports on them
 #[derive(Parser)]
@@ -45,6 +46,15 @@ pub(crate) enum Command {
     Export(ExportArgs),
 }
 
+/// The variable for `--store`.
+pub(crate) const STORE_VARIABLE: &str = "PREHOG_STORE";
+
+/// Parses the URL of a store. An empty one counts as not set, as in a file that sets the variable to nothing.
+fn store_url() -> impl TypedValueParser<Value = StoreUrl> {
+    let or_default = |url: String| if url.is_empty() { DEFAULT_STORE.to_owned() } else { url };
+    StringValueParser::new().try_map(move |url| or_default(url).parse::<StoreUrl>())
+}
+
 /// The store of a command.
 #[derive(Args)]
 pub(crate) struct StoreArgs {
@@ -52,8 +62,8 @@ pub(crate) struct StoreArgs {
     /// clickhouse:https://HOST:8443/DATABASE
     /// [env: PREHOG_STORE]
     // Other users of the machine can read the arguments of a process, but not its environment.
-    #[arg(long, value_name = "URL", verbatim_doc_comment, default_value = prehog::store::DEFAULT_STORE,
-          env = "PREHOG_STORE", hide_env = true)]
+    #[arg(long, value_name = "URL", verbatim_doc_comment, default_value = DEFAULT_STORE,
+          env = STORE_VARIABLE, hide_env = true, value_parser = store_url())]
     pub(crate) store: StoreUrl,
 }
 

@@ -6,12 +6,13 @@ mod commands;
 mod log;
 mod serve;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue};
-use cli::{Cli, Command};
+use cli::{Cli, Command, STORE_VARIABLE};
 
 /// The exit status for invalid arguments.
 const USAGE_ERROR: u8 = 2;
@@ -38,11 +39,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// Removes the URL of a store from the error that refuses it, because it may contain a password.
+/// Removes the URL of a store from the error that refuses it, because it may contain a password. If the URL comes from the variable, names
+/// that instead of the flag.
 fn hide_store(error: &mut clap::Error) {
+    const FLAG: &str = "--store";
     let refused = error.get(ContextKind::InvalidArg).map(ToString::to_string);
-    if refused.is_some_and(|argument| argument.starts_with("--store")) {
+    if refused.is_some_and(|argument| argument.starts_with(FLAG)) {
         error.insert(ContextKind::InvalidValue, ContextValue::String("...".to_owned()));
+        let is_flag = |argument: OsString| argument.as_encoded_bytes().starts_with(FLAG.as_bytes());
+        if !std::env::args_os().any(is_flag) {
+            error.insert(ContextKind::InvalidArg, ContextValue::String(STORE_VARIABLE.to_owned()));
+        }
     }
 }
 
