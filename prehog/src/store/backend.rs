@@ -148,9 +148,12 @@ pub enum StoreError {
         /// The reason.
         error: std::io::Error,
     },
-    /// A backup would replace a file of the store.
-    #[error("{0} belongs to the store; write the backup to another file")]
+    /// A backup would replace a file of this store or of another one.
+    #[error("{0} belongs to a store; write the backup to another file")]
     BackupReplacesStore(PathBuf),
+    /// Another process writes a backup to the same file, or was killed while it did so.
+    #[error("{0} exists; another backup is running, or was killed: remove the file if none is running")]
+    BackupRunning(PathBuf),
     /// A ClickHouse store cannot be copied to a file.
     #[error("a ClickHouse server makes backups itself, such as with BACKUP DATABASE")]
     BackupUnsupported,

@@ -26,12 +26,17 @@ use super::migrations;
 use crate::day::{Day, Week};
 use crate::schema::EventSchema;
 use crate::start::Submission;
-use connection::{OpenFile, count_from_sql, create, wait_while_busy, with_suffix};
-use inbox::Inbox;
+use connection::{
+    LOG_INDEX_SUFFIX, LOG_SUFFIX, OpenFile, count_from_sql, create, wait_while_busy, with_suffix,
+};
+use inbox::{INBOX_SUFFIX, Inbox};
 
 /// How many submissions the inbox may hold before `append` itself folds them. Reached if no process folds, or if more
 /// submissions arrive than can be counted.
 const INBOX_LIMIT: i64 = 4 * FOLD_BATCH as i64;
+
+/// The names of the files next to a store that is in use, or was.
+const STORE_SUFFIXES: [&str; 3] = [LOG_SUFFIX, LOG_INDEX_SUFFIX, INBOX_SUFFIX];
 
 /// An open file and its inbox.
 pub struct Sqlite {
@@ -156,7 +161,9 @@ impl Store for Sqlite {
     fn back_up(&mut self, file: &Path) -> Result<(), StoreError> {
         let part = with_suffix(file, backup::PART_SUFFIX);
         let is_of_store = |path: &Path| self.file.contains(path) || self.inbox.file.contains(path);
-        if is_of_store(file) || is_of_store(&part) {
+        // A backup has none of these files, and one of another backup would be taken for a part of the new one.
+        let is_store = STORE_SUFFIXES.iter().any(|suffix| with_suffix(file, suffix).exists());
+        if is_store || is_of_store(file) || is_of_store(&part) {
             return Err(StoreError::BackupReplacesStore(file.to_owned()));
         }
         self.fold_all()?;

@@ -170,6 +170,15 @@ fn backup_writes_a_copy() {
     };
     assert_eq!(exported(&["--store", "sqlite:copy.db"]), exported(&["--store", "sqlite:events.db"]));
     assert_eq!(run(directory.path(), &["backup", STORE]).status.code(), Some(1));
+    // With exchanged arguments, the backup would replace the store.
+    let copy = directory.path().join("exchanged.db");
+    std::fs::copy(directory.path().join("copy.db"), &copy).unwrap();
+    let before = std::fs::read(directory.path().join(STORE)).unwrap();
+    let mut exchanged = Command::new(env!("CARGO_BIN_EXE_prehog"));
+    exchanged.args(["backup", "--store", "sqlite:exchanged.db", STORE]).current_dir(directory.path());
+    let refused = exchanged.env_clear().output().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert_eq!(std::fs::read(directory.path().join(STORE)).unwrap(), before);
 }
 
 #[test]

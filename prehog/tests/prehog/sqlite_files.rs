@@ -153,7 +153,7 @@ fn a_backup_that_fails_changes_nothing() {
     let (backup, part) = (directory.path().join("backup.db"), directory.path().join("backup.db.part"));
     std::fs::write(&backup, "earlier").unwrap();
     std::fs::write(&part, "incomplete").unwrap();
-    assert!(matches!(store.back_up(&backup), Err(StoreError::Backup { .. })));
+    assert!(matches!(store.back_up(&backup), Err(StoreError::BackupRunning(_))));
     assert_eq!([backup, part].map(|path| std::fs::read_to_string(path).unwrap()), ["earlier", "incomplete"]);
     let missing = store.back_up(&directory.path().join("missing/backup.db"));
     assert!(matches!(missing, Err(StoreError::Backup { .. })), "{missing:?}");

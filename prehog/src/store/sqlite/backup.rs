@@ -21,7 +21,10 @@ pub(super) fn write(connection: &Connection, file: &Path) -> Result<(), StoreErr
     let failed = |error| StoreError::Backup { path: part.clone(), error };
     remove_abandoned(&part).map_err(failed)?;
     // SQLite would give the copy other permissions than the main file. It accepts an empty file.
-    create_new(&part).map_err(failed)?;
+    create_new(&part).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => StoreError::BackupRunning(part.clone()),
+        _ => failed(error),
+    })?;
     let name = part.to_str().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
     let written = connection.execute("VACUUM INTO ?1", params![name]);
     let replaced = written.map_err(StoreError::from).and_then(|_| replace(&part, file).map_err(failed));

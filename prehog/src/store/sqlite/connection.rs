@@ -32,9 +32,9 @@ const CHECKPOINT_PAGES: u32 = 1000;
 const FILE_MODE: u32 = 0o600;
 
 /// Appended to the name of a file for the name of its write-ahead log.
-const LOG_SUFFIX: &str = "-wal";
+pub(super) const LOG_SUFFIX: &str = "-wal";
 /// Appended to the name of a file for the name of the index of its write-ahead log.
-const LOG_INDEX_SUFFIX: &str = "-shm";
+pub(super) const LOG_INDEX_SUFFIX: &str = "-shm";
 
 /// Held while a file is created or opened. Closing a file releases all locks that this process holds on it, including those
 /// of SQLite.

@@ -20,7 +20,7 @@ use crate::store::backend::StoreError;
 use crate::store::migrations;
 
 /// Appended to the name of the main file for the name of the inbox.
-const INBOX_SUFFIX: &str = ".inbox";
+pub(super) const INBOX_SUFFIX: &str = ".inbox";
 
 /// The length of an id in bytes.
 const ID_LEN: usize = 16;
