@@ -179,7 +179,11 @@ fn remove_to_depth(
     if file_type == FileType::Directory {
         flags = AtFlags::REMOVEDIR;
         let depth = depth.checked_sub(1).ok_or(Errno::NOTEMPTY)?;
-        let inner = open(directory, name)?;
+        let inner = match open(directory, name) {
+            // Another process has removed it.
+            Err(Errno::NOENT) => return Ok(()),
+            opened => opened?,
+        };
         let removals = list(&inner)?
             .into_iter()
             .map(|(name, file_type)| remove_to_depth(&inner, name.as_c_str(), file_type, depth));
@@ -187,7 +191,6 @@ fn remove_to_depth(
         removals.collect::<Vec<_>>().into_iter().collect::<Result<(), Errno>>()?;
     }
     match rustix::fs::unlinkat(directory, name, flags) {
-        // Another process has removed it.
         Err(Errno::NOENT) => Ok(()),
         removed => removed,
     }
@@ -196,6 +199,15 @@ fn remove_to_depth(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_process_has_removed_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = std::fs::File::open(root.path()).unwrap().into();
+        for file_type in [FileType::Directory, FileType::RegularFile] {
+            assert_eq!(remove_to_depth(&directory, "missing", file_type, 1), Ok(()), "{file_type:?}");
+        }
+    }
 
     #[test]
     fn a_deeply_nested_tree_is_not_removed() {
