@@ -153,6 +153,15 @@ fn secrets_are_compared_by_namespace_name_and_cluster() {
 }
 
 #[test]
+fn a_secret_has_one_writer_because_each_replaces_all_its_files() {
+    let secret = json!({ "type": "kubernetes_secret", "name": "bot" });
+    let host = json!({ "type": "ssh_host", "principals": ["a"], "destination": secret });
+    let identity = json!({ "type": "identity", "destination": secret });
+    let found = overlaps(&with_services(&json!({ "type": "memory" }), &[identity, host]));
+    assert_eq!(found, [(WARNING, SAME)]);
+}
+
+#[test]
 fn a_file_that_the_agent_reads_must_not_be_where_it_writes() {
     let files = |file: &str| {
         [

@@ -128,14 +128,13 @@ impl<'a> Occupied<'a> {
     }
 
     /// Returns the writer of the same destination whose files `writer` would destroy, and the name of the first one. There is no name for
-    /// the storage, in which nothing else may be.
+    /// the storage, in which nothing else may be, and for a Secret, which each writer replaces as a whole.
     fn conflict_with(&self, writer: &Writer<'a>) -> Option<(&Writer<'a>, Option<&'a str>)> {
-        if self.writers.is_empty() {
-            return None;
+        let first = self.writers.first()?;
+        if first.kind() == WriterKind::Storage || self.directory.is_none() {
+            return Some((first, None));
         }
-        let same_name =
-            || writer.names().into_iter().find_map(|name| Some((self.owner_of(name)?, Some(name))));
-        self.storage().map(|storage| (storage, None)).or_else(same_name)
+        writer.names().into_iter().find_map(|name| Some((self.owner_of(name)?, Some(name))))
     }
 
     fn storage(&self) -> Option<&Writer<'a>> {
@@ -311,11 +310,15 @@ fn same_destination(
     // A flag that sets the destination has another name than the property.
     let what = if property == "path" { "directory" } else { "Secret" };
     if other.kind() != WriterKind::Storage {
-        let file = name
-            .filter(|name| writer.is_fixed(name))
-            .map_or("the same file".to_owned(), |name| format!("`{name}`"));
-        let message =
-            format!("two services write {file} to this destination, and each overwrites that of the other");
+        let message = match name {
+            None => "two services write to this Secret, and each removes the files of the other".to_owned(),
+            Some(name) => {
+                let file = if writer.is_fixed(name) { &format!("`{name}`") } else { "the same file" };
+                format!(
+                    "two services write {file} to this destination, and each overwrites that of the other"
+                )
+            }
+        };
         return related_to(Diagnostic::new(Code::SameDestination, target, message), other)
             .with_help(format!("use a different {what} for each"));
     }
