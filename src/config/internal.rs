@@ -4,7 +4,8 @@ pub use super::explain::check_structure;
 pub use super::scalar::Sensitivity;
 pub use super::schema::FormatVersion;
 pub use super::service::{
-    AccessClass, DestinationUse, FlagType, Requirement, ServiceCommand, ServiceFields, ServiceFlag,
+    AccessClass, DestinationUse, FlagType, ListenerClients, Requirement, ServiceCommand, ServiceFields,
+    ServiceFlag,
 };
 pub use super::support::UnsupportedProperty;
 pub use super::variables::EnvironmentVariables;

@@ -20,12 +20,13 @@ pub use common::{CredentialLifetime, Roles, ServiceFields};
 pub(super) use credentials::*;
 pub(super) use kubernetes::*;
 pub(super) use network::*;
-pub use service_type::{AccessClass, DestinationUse, ServiceType};
+pub use service_type::{AccessClass, DestinationUse, ListenerClients, ServiceType};
 pub(super) use spiffe::*;
 pub(super) use ssh::*;
 pub(super) use workload_identity::*;
 
 use super::closed_types::tagged_union;
+use super::scalar::Location;
 use super::support::UnsupportedProperty;
 use super::variables::variables;
 use command::{command, flag, switch};
@@ -42,6 +43,7 @@ services! {
         long_lived: false,
         scoped: true,
         destination: Files(&[CLUSTER_FILES, SSH_CONFIG_FILES]),
+        listener: None,
         successor: None,
         variables: &[],
         command: Some(command("Add an identity for tsh and SSH clients", "--destination /opt/machine-id", &[
@@ -59,6 +61,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: Socket(&[&["agent.sock"]]),
+        listener: None,
         successor: None,
         variables: &[],
         command: None,
@@ -70,6 +73,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: Files(&[CLUSTER_FILES, TLS_FILES]),
+        listener: None,
         successor: None,
         variables: &[],
         command: Some(command("Add credentials for an application", "--destination /opt/machine-id --app grafana", &[
@@ -91,6 +95,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: None,
+        listener: Some(ActAsBot),
         successor: None,
         variables: &[],
         command: Some(command("Add a local tunnel to an application", "--listen tcp://127.0.0.1:8080 --app grafana", &[&[LISTEN, APP]]).with_aliases(&["app-tunnel"])),
@@ -102,6 +107,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: None,
+        listener: Some(ActAsBot),
         successor: None,
         variables: &[],
         command: Some(command("Add a local HTTP proxy to applications", "--listen tcp://127.0.0.1:8080", &[&[LISTEN]]).with_aliases(&["app-proxy"])),
@@ -113,6 +119,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: Files(&[CLUSTER_FILES, TLS_FILES, &["mongo.crt", "mongo.cas"]]),
+        listener: None,
         successor: None,
         variables: &[],
         command: Some(command("Add credentials for a database", "--destination /opt/machine-id --service orders-db --username app --database orders", &[
@@ -128,6 +135,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: None,
+        listener: Some(ActAsBot),
         successor: None,
         variables: &[],
         command: Some(command("Add a local tunnel to a database", "--listen tcp://127.0.0.1:5432 --service orders-db --username app --database orders", &[&[LISTEN], DATABASE]).with_aliases(&["db-tunnel"])),
@@ -139,6 +147,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: Files(&[CLUSTER_FILES, KUBECONFIG_FILES]),
+        listener: None,
         successor: None,
         variables: &[],
         command: Some(command("Add a kubeconfig for one cluster", "--destination /opt/machine-id --kubernetes-cluster staging", &[
@@ -157,6 +166,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: Files(&[CLUSTER_FILES, KUBECONFIG_FILES]),
+        listener: None,
         successor: None,
         variables: &[],
         command: Some(command("Add a kubeconfig for several clusters", "--destination /opt/machine-id --label-selector env=staging", &[
@@ -189,6 +199,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: None,
+        listener: None,
         successor: None,
         variables: &[],
         command: None,
@@ -200,6 +211,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: Files(&[&["ssh_host", "ssh_host-cert.pub", "ssh_host-user-ca.pub"]]),
+        listener: None,
         successor: None,
         variables: &[],
         command: None,
@@ -211,6 +223,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: Socket(&[&["agent.sock", "v1.sock"], SSH_CONFIG_FILES]),
+        listener: None,
         successor: None,
         variables: &[],
         command: Some(command("Add an SSH connection multiplexer", "--destination /opt/machine-id", &[
@@ -238,6 +251,7 @@ services! {
         long_lived: true,
         scoped: true,
         destination: Files(&[SVID_FILES]),
+        listener: None,
         successor: None,
         variables: &[],
         command: Some(command("Add an X.509 SVID", "--destination /opt/machine-id --name-selector web", &[DESTINATION, SELECTOR, &[FEDERATED]])),
@@ -249,6 +263,7 @@ services! {
         long_lived: true,
         scoped: true,
         destination: Files(&[&["jwt_svid"]]),
+        listener: None,
         successor: None,
         variables: &[],
         command: Some(command("Add a JWT SVID", "--destination /opt/machine-id --name-selector web --audience example.com", &[
@@ -264,6 +279,7 @@ services! {
         long_lived: true,
         scoped: true,
         destination: None,
+        listener: Some(ReceiveSvids),
         successor: None,
         variables: &[variables(&["TELEPORT_NODE_NAME"], "Host of the kubelet that attests workloads.")],
         command: Some(command("Add a SPIFFE Workload API endpoint", "--listen unix:///run/spiffe.sock --name-selector web", &[SELECTOR, &[LISTEN]])),
@@ -275,6 +291,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: Files(&[]),
+        listener: None,
         successor: None,
         variables: &[variables(&["AWS_REGION"], "AWS region of the service's requests.")],
         command: Some(command("Add AWS Roles Anywhere credentials", "--destination /opt/machine-id --name-selector web --role-arn arn:aws:iam::1234:role/web --profile-arn arn:aws:rolesanywhere:eu-west-1:1234:profile/0 --trust-anchor-arn arn:aws:rolesanywhere:eu-west-1:1234:trust-anchor/0", &[
@@ -302,6 +319,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: None,
+        listener: None,
         successor: None,
         variables: &[],
         command: None,
@@ -313,6 +331,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: Files(&[SVID_FILES]),
+        listener: None,
         successor: Some(
             "use `workload-identity-x509`, and `workload-identity-jwt` instead of `jwts`; Teleport 17 and newer know both",
         ),
@@ -335,6 +354,7 @@ services! {
         long_lived: false,
         scoped: false,
         destination: None,
+        listener: Some(ReceiveSvids),
         successor: Some("use `workload-identity-api`, which Teleport 17 and newer know"),
         variables: &[],
         command: None,
@@ -358,6 +378,8 @@ mod tests {
             let name = service_type.name;
             let has_destination = branch["properties"].get("destination").is_some();
             assert_eq!(has_destination, service_type.destination != DestinationUse::None, "{name}");
+            let listens = branch["properties"].get("listen").is_some();
+            assert_eq!(listens, service_type.listener.is_some(), "{name}: column `listener`");
             assert_eq!(branch["deprecated"] == true, service_type.successor.is_some(), "{name}");
         }
     }

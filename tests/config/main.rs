@@ -10,6 +10,7 @@ mod cases;
 mod durations;
 mod emitted;
 mod fuzz;
+mod listeners;
 mod malformed_input;
 mod non_interference;
 mod overlaps;

@@ -7,8 +7,6 @@ use super::destination_key::Normalizer;
 use super::findings::Findings;
 use crate::config::address::ListenAddress;
 use crate::config::listen_uri::ListenUri;
-use crate::config::scalar::Location;
-use crate::config::service::Service;
 use crate::config::service_names::NamedService;
 use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Target};
@@ -23,7 +21,7 @@ pub(super) fn check(config: &Config, services: &[NamedService<'_>], findings: &m
         .as_ref()
         .map(|address| (Pointer::root().key("diag_addr"), address.as_str().parse().ok().map(ListenUri::Tcp)));
     let listeners = services.iter().filter_map(|named| {
-        let listen = listen(named.service)?;
+        let listen = named.service.listen()?;
         Some((named.pointer.key("listen"), listen.as_str().parse().ok()))
     });
     let mut first_uses = FirstUses::default();
@@ -136,15 +134,4 @@ fn host(address: &ListenAddress) -> Host {
 /// Returns false if the system chooses the port.
 fn is_fixed(uri: &ListenUri) -> bool {
     !matches!(uri, ListenUri::Tcp(address) if address.port() == 0)
-}
-
-fn listen(service: &Service) -> Option<&Location> {
-    match service {
-        Service::ApplicationTunnel(tunnel) => Some(&tunnel.listen),
-        Service::ApplicationProxy(proxy) => Some(&proxy.listen),
-        Service::DatabaseTunnel(tunnel) => Some(&tunnel.listen),
-        Service::WorkloadIdentityApi(api) => Some(&api.listen),
-        Service::SpiffeWorkloadApi(api) => Some(&api.listen),
-        _ => None,
-    }
 }

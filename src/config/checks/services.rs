@@ -6,15 +6,15 @@ use crate::config::destination::Destination;
 use crate::config::listen_uri::ListenUri;
 use crate::config::scalar::{Identifier, Location};
 use crate::config::service::{
-    BeamsVnetService, DatabaseFormat, DatabaseService, DestinationUse, Service, SpiffeSvidService,
-    SpiffeWorkloadApiService, SvidSans,
+    BeamsVnetService, DatabaseFormat, DatabaseService, DestinationUse, ListenerClients, Service,
+    SpiffeSvidService, SpiffeWorkloadApiService, SvidSans,
 };
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
 pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
     match service {
-        Service::Identity(_) | Service::SshMultiplexer(_) => {}
+        Service::Identity(_) | Service::SshMultiplexer(_) | Service::ApplicationProxy(_) => {}
         Service::KeyAgent(agent) => {
             exclude_roles_and_session(agent.delegation_session_id.as_ref(), service, pointer, findings);
         }
@@ -22,13 +22,10 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
             findings.require_nonempty(pointer, "app_name", application.app_name.as_str());
         }
         Service::ApplicationTunnel(tunnel) => {
-            check_listen(&tunnel.listen, pointer, findings);
             findings.require_nonempty(pointer, "app_name", tunnel.app_name.as_str());
         }
-        Service::ApplicationProxy(proxy) => check_listen(&proxy.listen, pointer, findings),
         Service::Database(database) => check_database(database, pointer, findings),
         Service::DatabaseTunnel(tunnel) => {
-            check_listen(&tunnel.listen, pointer, findings);
             findings.require_nonempty(pointer, "service", tunnel.service.as_str());
             findings.require_nonempty(pointer, "database", tunnel.database.as_str());
             findings.require_nonempty(pointer, "username", tunnel.username.as_str());
@@ -54,7 +51,6 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
         }
         Service::WorkloadIdentityJwt(jwt) => workload_identity::check_jwt(jwt, pointer, findings),
         Service::WorkloadIdentityApi(api) => {
-            check_listen(&api.listen, pointer, findings);
             workload_identity::check_selector(&api.selector, pointer, findings);
             workload_identity::check_attestors(api.attestors.as_ref(), pointer, findings);
         }
@@ -64,6 +60,9 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
         Service::BeamsVnet(vnet) => check_vnet(vnet, pointer, findings),
         Service::SpiffeSvid(svid) => check_svid(svid, pointer, findings),
         Service::SpiffeWorkloadApi(api) => check_workload_api(api, pointer, findings),
+    }
+    if let Some(listen) = service.listen() {
+        check_listen(listen, pointer, findings);
     }
     if let Some(destination) = service.fields().destination() {
         check_destination(destination, service, pointer, findings);
@@ -110,12 +109,8 @@ fn check_listen_host(address: &str, pointer: &Pointer, findings: &mut Findings<'
 
 /// Reports a service whose clients act as the bot, if others than local ones can connect.
 pub(super) fn check_exposure(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
-    let address = match service {
-        Service::ApplicationTunnel(tunnel) => &tunnel.listen,
-        Service::ApplicationProxy(proxy) => &proxy.listen,
-        Service::DatabaseTunnel(tunnel) => &tunnel.listen,
-        _ => return,
-    };
+    let act_as_bot = service.service_type().listener == Some(ListenerClients::ActAsBot);
+    let Some(address) = service.listen().filter(|_| act_as_bot) else { return };
     if address.as_str().parse::<ListenUri>().is_ok_and(|uri| !uri.is_local()) {
         findings.report_value(
             Code::ExposedListener,
@@ -238,7 +233,6 @@ fn check_svid(service: &SpiffeSvidService, pointer: &Pointer, findings: &mut Fin
 }
 
 fn check_workload_api(api: &SpiffeWorkloadApiService, pointer: &Pointer, findings: &mut Findings<'_>) {
-    check_listen(&api.listen, pointer, findings);
     if api.svids.is_empty() {
         findings.report_value(
             Code::EmptyValue,

@@ -22,6 +22,9 @@ pub struct ServiceType {
     pub scoped: bool,
     /// What it writes to its destination.
     pub destination: DestinationUse,
+    /// What the clients can do that connect to its `listen`, or `None` if it has none. Each `listen` is checked: its address, and
+    /// that it differs from all others.
+    pub listener: Option<ListenerClients>,
     /// For a type that newer versions of Teleport do not support: a hint that names its successor.
     pub successor: Option<&'static str>,
     /// The environment variables that only this type reads.
@@ -89,6 +92,15 @@ pub enum DestinationUse {
     Files(&'static [&'static [&'static str]]),
 }
 
+/// What the clients of a service that listens can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerClients {
+    /// Act as the bot, so that a listener which other machines can reach is reported.
+    ActAsBot,
+    /// Obtain the SVIDs that the service issues to them.
+    ReceiveSvids,
+}
+
 /// Declares `Service`, `SupportedService` and the rows of `ServiceType` from the table of service types. A row that lacks
 /// one of the facts does not compile. Neither does the agent if it does not run a type that is `supported`.
 macro_rules! services {
@@ -100,6 +112,7 @@ macro_rules! services {
             long_lived: $long_lived:literal,
             scoped: $scoped:literal,
             destination: $destination:ident $(($file_names:expr))?,
+            listener: $listener:ident $(($clients:ident))?,
             successor: $successor:expr,
             variables: $variables:expr,
             command: $command:expr,
@@ -122,6 +135,7 @@ macro_rules! services {
                 long_lived: $long_lived,
                 scoped: $scoped,
                 destination: DestinationUse::$destination $(($file_names))?,
+                listener: $listener $((ListenerClients::$clients))?,
                 successor: $successor,
                 variables: $variables,
                 command: $command,
@@ -151,6 +165,13 @@ macro_rules! services {
                 }
             }
 
+            /// Returns the `listen` of a service that listens.
+            pub(in crate::config) const fn listen(&self) -> Option<&Location> {
+                match self {
+                    $(Self::$variant(body) => services! { @listen body $listener },)+
+                }
+            }
+
             /// Returns the fields that service types share.
             pub fn fields(&self) -> &dyn ServiceFields {
                 match self {
@@ -161,6 +182,11 @@ macro_rules! services {
 
         services! { @supported [] $($supported $variant($body))+ }
     };
+    (@listen $body:ident None) => {{
+        _ = $body;
+        None
+    }};
+    (@listen $body:ident Some) => { Some(&$body.listen) };
     (@supported [$($done:tt)*] true $variant:ident($body:ty) $($rest:tt)*) => {
         services! { @supported [$($done)* $variant($body)] $($rest)* }
     };
