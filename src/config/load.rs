@@ -69,15 +69,20 @@ impl LoadOutcome {
     }
 }
 
-/// Loads the effective configuration from the contents of a file, if there is one, and the overrides.
+/// Loads the effective configuration from the contents of a file, if there is one, and the overrides. The contents can be
+/// bytes or a string; what [`yaml::decode`] rejects, such as a file that is too large, is a diagnostic as well.
 ///
 /// Reports all problems at once: the meaning of a file is checked even if parts of its structure are invalid. `options` is
 /// a [`Purpose`](super::Purpose) if nothing is known about the process that will use the configuration.
-pub fn load(yaml: Option<&str>, overrides: &[Override], options: impl Into<LoadOptions>) -> LoadOutcome {
-    load_with(yaml, overrides, &options.into())
+pub fn load(
+    file: Option<impl AsRef<[u8]>>,
+    overrides: &[Override],
+    options: impl Into<LoadOptions>,
+) -> LoadOutcome {
+    load_with(file.as_ref().map(AsRef::as_ref), overrides, &options.into())
 }
 
-fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) -> LoadOutcome {
+fn load_with(file: Option<&[u8]>, overrides: &[Override], options: &LoadOptions) -> LoadOutcome {
     let mut outcome = LoadOutcome {
         effective: None,
         diagnostics: Vec::new(),
@@ -85,7 +90,15 @@ fn load_with(yaml: Option<&str>, overrides: &[Override], options: &LoadOptions) 
         version: FormatVersion::V2,
         repaired: Repaired::default(),
     };
-    if let Some(yaml) = yaml {
+    if let Some(file) = file {
+        let yaml = match yaml::decode(file) {
+            Ok(yaml) => yaml,
+            Err(problem) => {
+                outcome.report(problem.into());
+                outcome.file = Arc::new(Value::Null);
+                return outcome;
+            }
+        };
         let (parsed, problems) = yaml::internal::parse_with_problems(yaml);
         outcome.diagnostics = problems.into_iter().map(describe_problem).collect();
         // The entries of one list are reported once.

@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use super::Target;
 use crate::pointer::Pointer;
 use crate::yaml::internal::Positions;
-use crate::yaml::{Span, display_key};
+use crate::yaml::{self, Span, display_key};
 
 /// Whether a scalar may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +60,16 @@ pub struct SourceFile<'a> {
 }
 
 impl<'a> SourceFile<'a> {
-    /// Creates a source file. `name` appears in the output. `text` is the result of [`yaml::decode`](crate::yaml::decode), or
-    /// empty if decoding failed.
+    /// Creates a source file. `name` appears in the output. `contents` are bytes or a string, as they are given to
+    /// [`load`](crate::config::load).
     #[must_use]
-    pub fn new(name: &'a str, text: &'a str, disclosure: &'a dyn Disclosure) -> Self {
+    pub fn new(
+        name: &'a str,
+        contents: &'a (impl AsRef<[u8]> + ?Sized),
+        disclosure: &'a dyn Disclosure,
+    ) -> Self {
+        // Nothing refers to a place in a file that is not text.
+        let text = yaml::decode(contents.as_ref()).unwrap_or_default();
         Self { name, text, disclosure, positions: OnceCell::new() }
     }
 
@@ -73,7 +79,7 @@ impl<'a> SourceFile<'a> {
         self.name
     }
 
-    /// Returns the text of the file.
+    /// Returns the text of the file, without a byte order mark. Empty if the file is not text, or too large.
     #[must_use]
     pub const fn text(&self) -> &'a str {
         self.text

@@ -8,7 +8,6 @@ use tbot::config::{LoadOptions, ProcessContext, Purpose, load};
 use tbot::diagnostic::{
     Code, Diagnostic, Report, ReportFormat, Severity, SourceFile, Terminal, render, summary,
 };
-use tbot::yaml;
 
 /// The cases that also have snapshots of the JSON and GitHub formats.
 const OTHER_FORMATS: [&str; 4] =
@@ -26,21 +25,12 @@ fn load_and_render_some(
     format: ReportFormat,
     is_shown: impl Fn(&Diagnostic) -> bool,
 ) -> String {
-    let (text, outcome) = match yaml::decode(bytes) {
-        Ok(text) => {
-            let process = ProcessContext {
-                working_directory: PathBuf::from("/work"),
-                pod_namespace: None,
-                resolve_links: None,
-            };
-            (text, load(Some(text), &[], LoadOptions { purpose, process: Some(process) }))
-        }
-        Err(problem) => {
-            let hide_all = |_: &str| None;
-            let source = SourceFile::new("tbot.yaml", "", &hide_all);
-            return render_report(&source, vec![Diagnostic::from(problem)], format);
-        }
+    let process = ProcessContext {
+        working_directory: PathBuf::from("/work"),
+        pod_namespace: None,
+        resolve_links: None,
     };
+    let outcome = load(Some(bytes), &[], LoadOptions { purpose, process: Some(process) });
     let disclosure = outcome.disclosure();
     let has_errors = outcome.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     assert_eq!(
@@ -49,7 +39,7 @@ fn load_and_render_some(
         "an effective configuration exactly if there is no error"
     );
     let shown = outcome.diagnostics.into_iter().filter(is_shown).collect();
-    render_report(&SourceFile::new("tbot.yaml", text, &disclosure), shown, format)
+    render_report(&SourceFile::new("tbot.yaml", bytes, &disclosure), shown, format)
 }
 
 fn render_report<'a>(

@@ -31,7 +31,7 @@ fn a_file_of_ten_megabytes_is_rejected() {
 fn ten_thousand_outputs_are_accepted() {
     let text =
         file_with_outputs(10_000, "  - {type: identity, destination: {type: directory, path: /opt/N}}");
-    let loaded = load(yaml::decode(text.as_bytes()).ok(), &[], Purpose::Validate);
+    let loaded = load(Some(&text), &[], Purpose::Validate);
     assert!(loaded.diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Note));
     assert_eq!(loaded.effective.unwrap().config().services().count(), 10_000);
 }
@@ -128,4 +128,26 @@ fn many_notes_hide_neither_an_error_nor_that_a_file_is_not_supported() {
         assert!(report.omitted() > 0 && !report.is_supported());
         assert!(report.diagnostics().any(|diagnostic| diagnostic.code == code), "{code}");
     }
+}
+
+#[test]
+fn the_contents_of_a_file_are_decoded() {
+    let codes = |contents: &[u8]| {
+        let outcome = load(Some(contents), &[], Purpose::Validate);
+        let codes: Vec<Code> = outcome.diagnostics.iter().map(|found| found.code).collect();
+        (codes, outcome.effective.is_some())
+    };
+    assert_eq!(codes("\u{feff}version: v2\n".as_bytes()), codes(b"version: v2\n"));
+    assert!(codes(b"version: v2\n").1);
+    assert_eq!(codes(b"\xff\xfev\0"), (vec![Code::NotUtf8], false));
+    assert_eq!(codes(b"version: v2\0"), (vec![Code::BinaryFile], false));
+    assert_eq!(codes(&vec![b' '; MAX_BYTES + 1]), (vec![Code::FileTooLarge], false));
+
+    // Excerpts of the same bytes show what the diagnostics refer to.
+    let file = "\u{feff}version: v2\nserivces: []\n".as_bytes();
+    let outcome = load(Some(file), &[], Purpose::Validate);
+    let disclosure = outcome.disclosure();
+    let source = SourceFile::new("tbot.yaml", file, &disclosure);
+    let span = source.locate(&outcome.diagnostics[0].target).unwrap();
+    assert_eq!(&source.text()[span.start.byte..span.end.byte], "serivces");
 }

@@ -143,7 +143,7 @@ impl Configuration {
 
     /// Reports a file that cannot be read.
     pub(crate) fn unreadable(name: String, error: &io::Error) -> Self {
-        let mut loaded = config::load(None, &[], Purpose::Validate);
+        let mut loaded = config::load(None::<&str>, &[], Purpose::Validate);
         loaded.effective = None;
         loaded.diagnostics = vec![Diagnostic::new(Code::Unreadable, Target::File, error.to_string())];
         Self { name, yaml: String::new(), overrides: Vec::new(), loaded }
@@ -170,25 +170,15 @@ impl Configuration {
     }
 
     fn without_file(overrides: Vec<Override>, options: LoadOptions) -> Self {
-        let mut loaded = config::load(None, &overrides, options);
+        let mut loaded = config::load(None::<&str>, &overrides, options);
         flag_help::name_flags(&mut loaded.diagnostics, &overrides, false);
         Self { name: FLAGS_AND_VARIABLES.to_owned(), yaml: String::new(), overrides, loaded }
     }
 
     fn from_bytes(name: String, bytes: &[u8], overrides: Vec<Override>, options: LoadOptions) -> Self {
-        let (yaml, loaded) = match yaml::decode(bytes) {
-            Ok(yaml) => {
-                let mut loaded = config::load(Some(yaml), &overrides, options);
-                flag_help::name_flags(&mut loaded.diagnostics, &overrides, true);
-                (yaml.to_owned(), loaded)
-            }
-            Err(problem) => {
-                let mut loaded = config::load(None, &[], Purpose::Validate);
-                loaded.effective = None;
-                loaded.diagnostics = vec![problem.into()];
-                (String::new(), loaded)
-            }
-        };
+        let mut loaded = config::load(Some(bytes), &overrides, options);
+        flag_help::name_flags(&mut loaded.diagnostics, &overrides, true);
+        let yaml = yaml::decode(bytes).unwrap_or_default().to_owned();
         Self { name, yaml, overrides, loaded }
     }
 

@@ -133,7 +133,7 @@ mod tests {
             let args = parse(line);
             tested.extend(args.flags().iter().map(|given| (args.name(), given.flag.name)));
             let overrides = service_overrides(&args).unwrap();
-            let loaded = config::load(None, &overrides, Purpose::Validate);
+            let loaded = config::load(None::<&str>, &overrides, Purpose::Validate);
             assert!(loaded.effective.is_some(), "{line}: {:?}", loaded.diagnostics);
             services.insert(line.to_owned(), overrides.iter().map(|added| added.value().clone()).collect());
         }
@@ -155,7 +155,8 @@ mod tests {
     fn the_example_of_every_command_is_a_valid_configuration() {
         for command in service_commands() {
             let line = format!("{} {}", command.name, command.command.example);
-            let loaded = config::load(None, &service_overrides(&parse(&line)).unwrap(), Purpose::Validate);
+            let loaded =
+                config::load(None::<&str>, &service_overrides(&parse(&line)).unwrap(), Purpose::Validate);
             assert!(loaded.effective.is_some(), "{line}: {:?}", loaded.diagnostics);
         }
     }
