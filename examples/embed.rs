@@ -24,14 +24,15 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), String> {
     let path = std::env::args().nth(1).ok_or("usage: embed <tbot.yaml>")?;
-    let yaml = fs::read_to_string(&path).map_err(|error| format!("error: cannot read {path}: {error}"))?;
-    let effective = validate(&path, &yaml)?;
+    let file = fs::read(&path).map_err(|error| format!("error: cannot read {path}: {error}"))?;
+    let effective = validate(&path, &file)?;
 
     let options = AgentOptions {
         environment: Environment::of_process(),
         clock: Clock::system(),
         randomness: Randomness::system(),
-        command: std::env::current_exe().map_err(|error| format!("error: {error}"))?,
+        // Where tbot is installed: `ssh` and `kubectl` run it, and this program has none of its commands.
+        command: "/usr/local/bin/tbot".into(),
     };
     let (_control, signals) = agent::control();
     let result = match Agent::new(effective.config(), options) {
@@ -43,13 +44,13 @@ async fn run() -> Result<(), String> {
 }
 
 /// Returns the effective configuration, or everything that is wrong with the file, with excerpts of it.
-fn validate(path: &str, yaml: &str) -> Result<EffectiveConfig, String> {
-    let mut loaded = load(Some(yaml), &[], Purpose::Start);
+fn validate(path: &str, file: &[u8]) -> Result<EffectiveConfig, String> {
+    let mut loaded = load(Some(file), &[], Purpose::Start);
     if let Some(effective) = loaded.effective.take() {
         return Ok(effective);
     }
     let disclosure = loaded.disclosure();
-    let source = SourceFile::new(path, yaml, &disclosure);
+    let source = SourceFile::new(path, file, &disclosure);
     let report = Report::new(&source, loaded.diagnostics);
     let mut message = String::new();
     render(&mut message, ReportFormat::Human, Terminal::default(), &[report])

@@ -18,6 +18,7 @@ mod heartbeat;
 pub(crate) mod keypair;
 pub(crate) mod metrics;
 pub(crate) mod oneshot;
+mod overlaps;
 pub(crate) mod retry;
 mod revocations;
 pub(crate) mod rotation;

@@ -23,12 +23,12 @@ mod workload_identity;
 
 use serde_json::Value;
 
-use super::load_options::LoadOptions;
+use super::load_options::{LoadOptions, ProcessContext, Purpose};
 use super::scalar::is_on;
 use super::service_names::NamedService;
 use super::strings;
 use super::v2::Config;
-use crate::diagnostic::{Code, Diagnostic, Target};
+use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
 use findings::Findings;
@@ -72,6 +72,16 @@ pub(super) fn check(
     });
     report_unsupported(config, &mut findings);
     placeholders::merge_findings(diagnostics);
+}
+
+/// Returns the errors about overlaps of what the agent writes in this process.
+pub(super) fn errors_of_overlaps(config: &Config, process: ProcessContext) -> Vec<Diagnostic> {
+    let options = LoadOptions { purpose: Purpose::Start, process: Some(process) };
+    let named_services: Vec<NamedService<'_>> = config.named_services().collect();
+    let mut diagnostics = Vec::new();
+    overlaps::check(config, &named_services, &mut Findings::new(&mut diagnostics, &options));
+    diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
+    diagnostics
 }
 
 /// Reports what this version of the agent cannot run, unless it would have to change anyway.

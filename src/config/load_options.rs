@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 pub struct LoadOptions {
     /// What it is loaded for.
     pub purpose: Purpose,
-    /// The process that will use it, if it is known.
+    /// The process that will use it. `None` compares paths only as text, so that an overlap by a symbolic link or a relative path
+    /// is not reported before the agent refuses it.
     pub process: Option<ProcessContext>,
 }
 

@@ -23,6 +23,7 @@ mod log_capture;
 mod oneshot;
 pub(crate) mod outline;
 mod outputs;
+mod overlaps;
 mod planted_entries;
 mod refusals;
 mod renewal_safety;

@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use tbot_cluster::{Cluster, ClusterConfig, clock};
@@ -78,4 +78,44 @@ async fn a_program_that_embeds_the_library_sends_no_telemetry() {
         // The program has ended, so a connection from it would be waiting here.
         assert_eq!(endpoint.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "oneshot: {oneshot}");
     }
+}
+
+/// Runs the example once, with these paths of the storage and of its only output.
+async fn run_once(cluster: &Cluster, storage: &str, output: &str) -> (tempfile::TempDir, Output) {
+    let directory = tempfile::tempdir().unwrap();
+    let token = cluster.add_bot("embedded", &["access"]).unwrap();
+    std::fs::write(directory.path().join("ca.pem"), cluster.web_ca_pem()).unwrap();
+    let storage = storage.replace("DIRECTORY", directory.path().to_str().unwrap());
+    let configuration = format!(
+        "\u{feff}version: v2\nproxy_server: {}\nonboarding: {{join_method: token, token: {token}}}\n\
+         storage: {{type: directory, path: {storage}}}\noneshot: true\n\
+         services:\n  - {{type: identity, destination: {{type: directory, path: {output}}}}}\n",
+        cluster.proxy_addr(),
+    );
+    std::fs::write(directory.path().join("tbot.yaml"), configuration).unwrap();
+    let mut program = Command::new(build_example());
+    program.arg("tbot.yaml").current_dir(directory.path()).env_clear();
+    program.env("SSL_CERT_FILE", directory.path().join("ca.pem"));
+    let output = tokio::task::spawn_blocking(move || program.output()).await.unwrap().unwrap();
+    (directory, output)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_in_the_storage_is_refused_before_the_join() {
+    let cluster = Cluster::start(ClusterConfig::new(clock::system())).await.unwrap();
+    let (directory, output) = run_once(&cluster, "DIRECTORY/bot", "bot").await;
+    assert!(!output.status.success());
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("/services/0/destination/path"), "{message}");
+    assert!(!directory.path().join("bot").exists());
+    assert!(cluster.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ssh_configuration_runs_tbot_instead_of_the_embedding_program() {
+    let cluster = Cluster::start(ClusterConfig::new(clock::system())).await.unwrap();
+    let (directory, output) = run_once(&cluster, "storage", "out").await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let ssh_config = std::fs::read_to_string(directory.path().join("out/ssh_config")).unwrap();
+    assert!(ssh_config.contains("/usr/local/bin/tbot") && !ssh_config.contains("embed"), "{ssh_config}");
 }

@@ -29,13 +29,15 @@ struct Addresses {
 }
 
 impl Agent {
-    /// Creates an agent from a valid configuration. Reads root certificates; all other I/O happens when the agent runs.
+    /// Creates an agent from a valid configuration. Reads root certificates, and the symbolic links in the paths of destinations;
+    /// all other I/O happens when the agent runs.
     ///
     /// # Errors
     ///
-    /// Returns [`AgentError::Unsupported`] with everything that this version cannot run. Returns another error if the
-    /// address, the join method or the token name is missing or invalid, if there are no root certificates, or if a
-    /// destination cannot be used. Returns several errors together, as [`AgentError::Several`]. After an error, the agent
+    /// Returns [`AgentError::Unsupported`] with everything that this version cannot run, and [`AgentError::Overlap`] if
+    /// destinations overlap in this process, which [`load`](crate::config::load) notices only if it knows the process. Returns
+    /// another error if the address, the join method or the token name is missing or invalid, if there are no root certificates,
+    /// or if a destination cannot be used. Returns several errors together, as [`AgentError::Several`]. After an error, the agent
     /// has neither joined nor written anything.
     pub fn new(config: &Config, options: AgentOptions) -> Result<Self, AgentError> {
         Plan::new(config, options).map(|plan| Self {

@@ -12,7 +12,7 @@ use crate::agent::net::web::WebError;
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::{error_line, error_list};
 use crate::agent::service::error::OutputError;
-use crate::config::{AddressError, JoinMethod, ListenUriError};
+use crate::config::{AddressError, JoinMethod, ListenUriError, Overlap};
 
 /// An agent did not start, or stopped with an error.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,9 @@ pub enum AgentError {
     /// The configuration contains parts that this version cannot run. Nothing was joined or written.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
+    /// The agent would overwrite its own identity, or files of another service or of the user. Nothing was joined or written.
+    #[error(transparent)]
+    Overlap(Overlap),
     /// Neither `proxy_server` nor `auth_server` is set.
     #[error("proxy_server is not set")]
     NoAddress,
@@ -119,6 +122,7 @@ impl AgentError {
                     .into(),
             ),
             Self::Unsupported(_) => Some(Hint::new("remove these parts, or use an agent that supports them")),
+            Self::Overlap(overlap) => overlap.help.clone().map(Hint::from),
             Self::Address { error, .. } => Some(Hint::new(error.help_for_server())),
             Self::DiagAddr(error) => Some(Hint::new(error.help_for_listener())),
             Self::Listen { error, .. } => Some(Hint::new(error.help())),
@@ -139,6 +143,7 @@ impl AgentError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Unsupported(_)
+            | Self::Overlap(_)
             | Self::NoAddress
             | Self::Address { .. }
             | Self::DiagAddr(_)

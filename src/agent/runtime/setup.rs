@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::error::AgentError;
 use super::health::Health;
+use super::overlaps;
 use super::running_agent::RunningAgent;
 use super::services::{ListeningService, Services, service_settings, services};
 use super::unsupported::Unsupported;
@@ -97,14 +98,18 @@ impl Plan {
         let storage = ok_or_push(storage.map_err(StorageError::from), &mut errors);
         let services = services(config, &options.environment, &options.clock, &warnings, ttl, interval);
         let services = services.map_err(|failed| errors.extend(failed)).ok();
+        let overlaps = overlaps::check(config, &options.environment);
+        let separate =
+            overlaps.map_err(|found| errors.extend(found.into_iter().map(AgentError::Overlap))).ok();
         let (
+            Some(()),
             Some(()),
             Some(server),
             Some((onboarding, method)),
             Some(diag_addr),
             Some(storage),
             Some(services),
-        ) = (supported, server, onboarding, diag_addr, storage, services)
+        ) = (supported, separate, server, onboarding, diag_addr, storage, services)
         else {
             return Err(AgentError::all(errors));
         };
