@@ -110,8 +110,9 @@ fn file_name(version: u64) -> String {
     format!("tbot.start.v{version}.schema.json")
 }
 
-/// Returns what receivers of a released version of the event would misread: a property with another representation on the
-/// wire, a field of a removed property that another property uses, or an enum whose values have other numbers.
+/// Returns what receivers of a released version of the event would misread or reject: a property with another representation on
+/// the wire, a field of a removed property that another property uses, an enum whose values have other numbers, or an event
+/// without a property that they require.
 fn wire_conflicts(released: &Value, event: &Value) -> Vec<String> {
     let properties = |schema: &Value| schema["properties"].as_object().cloned().unwrap_or_default();
     let current = properties(event);
@@ -120,6 +121,14 @@ fn wire_conflicts(released: &Value, event: &Value) -> Vec<String> {
         .filter_map(|(name, property)| Some((property["x-wire"]["field"].as_u64()?, name)))
         .collect();
     let mut conflicts = Vec::new();
+    // Receivers require only what the first version required, because agents of that version do not send anything else.
+    for name in required(released).filter(|name| released["properties"][*name]["x-since"] == 1) {
+        if !required(event).any(|now| now == name) {
+            conflicts.push(format!(
+                "receivers of that version reject an event without `{name}`: it must stay, and not be an `Option`"
+            ));
+        }
+    }
     for (name, before) in properties(released) {
         if let Some(now) = current.get(&name) {
             let (wire_before, wire_now) = (&before["x-wire"], &now["x-wire"]);
@@ -127,10 +136,15 @@ fn wire_conflicts(released: &Value, event: &Value) -> Vec<String> {
             let names = wire_before["values"].as_object();
             let are_names_kept =
                 names.into_iter().flatten().all(|(value, name)| wire_now["values"][value] == *name);
-            if !is_kept || !are_names_kept {
+            let (type_before, type_now) = (wire_type(released, &before), wire_type(event, now));
+            if type_before != type_now {
+                conflicts.push(format!(
+                    "`{name}` changed from {type_before} to {type_now} on the wire: declare a new property instead"
+                ));
+            } else if !is_kept || !are_names_kept {
                 conflicts.push(format!("the x-wire of `{name}` changed"));
             }
-            if names.is_some() && !enum_values(event, now).starts_with(&enum_values(released, &before)) {
+            if type_before == type_now && names.is_some() && !enum_values(event, now).starts_with(&enum_values(released, &before)) {
                 conflicts.push(format!(
                     "new values of `{name}` must come last, because their order gives their number"
                 ));
@@ -142,10 +156,30 @@ fn wire_conflicts(released: &Value, event: &Value) -> Vec<String> {
     conflicts
 }
 
+/// Returns the names of the properties that every event has.
+fn required(schema: &Value) -> impl Iterator<Item = &str> {
+    schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// Returns the type of the property's field in the `.proto` file.
+fn wire_type(schema: &Value, property: &Value) -> &'static str {
+    if property["x-wire"]["values"].is_object() {
+        "an enum"
+    } else if definition(schema, property)["type"] == "integer" {
+        "int32"
+    } else {
+        "string"
+    }
+}
+
 fn enum_values(schema: &Value, property: &Value) -> Vec<Value> {
+    definition(schema, property)["enum"].as_array().cloned().unwrap_or_default()
+}
+
+/// Returns the definition that a property refers to, or else the property itself.
+fn definition<'a>(schema: &'a Value, property: &'a Value) -> &'a Value {
     let reference = property["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
-    let definition = reference.and_then(|pointer| schema.pointer(pointer)).unwrap_or(property);
-    definition["enum"].as_array().cloned().unwrap_or_default()
+    reference.and_then(|pointer| schema.pointer(pointer)).unwrap_or(property)
 }
 
 fn without_explanations(schema: &Value) -> Value {
@@ -207,19 +241,26 @@ mod tests {
     fn the_wire_stays_compatible_with_released_versions() {
         let released = json!({ "properties": {
             "a": { "enum": ["x", "y"], "x-wire": { "field": 1, "name": "a", "values": { "x": "X", "y": "Y" } } },
-            "b": { "x-wire": { "field": 2, "name": "b" } },
-        } });
+            "b": { "type": "string", "x-wire": { "field": 2, "name": "b" } },
+            "required": { "type": "string", "x-since": 1, "x-wire": { "field": 4, "name": "required" } },
+            "later": { "type": "string", "x-since": 2, "x-wire": { "field": 5, "name": "later" } },
+        }, "required": ["required", "later"] });
         let conflicts = |change: &dyn Fn(&mut Value)| {
             let mut event = released.clone();
             change(&mut event["properties"]);
+            // A removed property is not required either.
+            let properties = event["properties"].clone();
+            let required = event["required"].as_array_mut().unwrap();
+            required.retain(|name| properties.get(name.as_str().unwrap()).is_some());
             wire_conflicts(&released, &event).len()
         };
-        let compatible: [&dyn Fn(&mut Value); 3] = [
+        let compatible: [&dyn Fn(&mut Value); 4] = [
             &|event| event["c"] = json!({ "x-wire": { "field": 3, "name": "c" } }),
             &|event| event["a"]["enum"] = json!(["x", "y", "z"]),
             &|event| drop(event.as_object_mut().unwrap().remove("b")),
+            &|event| drop(event.as_object_mut().unwrap().remove("later")),
         ];
-        let incompatible: [&dyn Fn(&mut Value); 5] = [
+        let incompatible: [&dyn Fn(&mut Value); 9] = [
             &|event| event["b"]["x-wire"]["field"] = json!(3),
             &|event| event["b"]["x-wire"]["minus"] = json!(["a"]),
             &|event| event["a"]["x-wire"]["values"]["x"] = json!("Z"),
@@ -228,8 +269,15 @@ mod tests {
                 event.as_object_mut().unwrap().remove("b");
                 event["c"] = json!({ "x-wire": { "field": 2, "name": "c" } });
             },
+            &|event| event["b"]["x-wire"]["values"] = json!({ "x": "X" }),
+            &|event| drop(event["a"]["x-wire"].as_object_mut().unwrap().remove("values")),
+            &|event| event["b"]["type"] = json!("integer"),
+            &|event| drop(event.as_object_mut().unwrap().remove("required")),
         ];
         assert!(compatible.iter().all(|change| conflicts(change) == 0));
         assert!(incompatible.iter().all(|change| conflicts(change) == 1));
+        let mut optional = released.clone();
+        optional["required"] = json!(["later"]);
+        assert_eq!(wire_conflicts(&released, &optional).len(), 1);
     }
 }
