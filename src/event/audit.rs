@@ -11,7 +11,7 @@ use crate::pointer::Pointer;
 
 /// The environment variables that a declaration may read. Each exists only for telemetry: a program that starts `tbot` sets it
 /// to describe itself. Never list a variable that exists for another purpose, such as `HOSTNAME`.
-const VARIABLES: [&str; 2] = ["_TBOT_TELEMETRY_HELPER", "_TBOT_TELEMETRY_HELPER_VERSION"];
+pub const VARIABLES: [&str; 2] = ["_TBOT_TELEMETRY_HELPER", "_TBOT_TELEMETRY_HELPER_VERSION"];
 
 /// The maximum number of strings that a pattern may accept, so that a value has at most 24 bits of information: less than a
 /// name or an IPv4 address. Facts about the build have no maximum, because they are the same on every machine.
@@ -58,7 +58,10 @@ impl Audit<'_> {
                 let variable = &source.variable;
                 let is_foreign = !VARIABLES.contains(&variable.as_str());
                 let foreign = is_foreign.then(|| {
-                    format!("reads the variable {variable}, which does not exist only for telemetry")
+                    format!(
+                        "reads the variable {variable}, which does not exist only for telemetry: if a program sets it only to \
+                         describe itself, add it to VARIABLES in src/event/audit.rs"
+                    )
                 });
                 let required = source.requires.as_ref().filter(|name| !self.is_property(name));
                 let required =

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tbot::config::internal::{FormatVersion, schema};
 use tbot::config::{Purpose, load};
 use tbot::diagnostic::Severity;
-use tbot::event::internal::{PropertySource, Rules, build, request_body};
+use tbot::event::internal::{PropertySource, Rules, VARIABLES, build, request_body};
 use tbot::event::{BuildContext, BuiltEvent};
 use tbot::pointer::Pointer;
 
@@ -73,16 +73,15 @@ impl Mapped {
 /// Returns the request with the event for the value of an effective configuration.
 fn request(rules: &Rules, config: &Value) -> String {
     let requested = RefCell::new(BTreeSet::new());
-    // Every variable has a value, and the builder must ask for no others than these two.
+    // Every variable has a value, and the builder must ask only for those that exist for telemetry.
     let environment = |name: &str| {
         requested.borrow_mut().insert(name.to_owned());
         Some(CANARY.to_owned())
     };
     let built = build(rules, config, BuildContext { version: "1.2.3", environment: &environment }).unwrap();
-    let listed = ["_TBOT_TELEMETRY_HELPER", "_TBOT_TELEMETRY_HELPER_VERSION"];
-    assert!(requested.borrow().iter().all(|name| listed.contains(&name.as_str())), "{requested:?}");
-    assert_eq!(serde_json::to_value(&built.event).unwrap()["helper"], "other");
-    request_body(rules, &built.event, DISTINCT_ID).to_string()
+    assert!(requested.borrow().iter().all(|name| VARIABLES.contains(&name.as_str())), "{requested:?}");
+    assert_eq!(serde_json::to_value(built.event()).unwrap()["helper"], "other");
+    request_body(rules, built.event(), DISTINCT_ID).to_string()
 }
 
 /// Removes what is reported as an error, or what contains it, until a configuration is valid. Returns the text and the

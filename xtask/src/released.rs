@@ -144,7 +144,10 @@ fn wire_conflicts(released: &Value, event: &Value) -> Vec<String> {
             } else if !is_kept || !are_names_kept {
                 conflicts.push(format!("the x-wire of `{name}` changed"));
             }
-            if type_before == type_now && names.is_some() && !enum_values(event, now).starts_with(&enum_values(released, &before)) {
+            if type_before == type_now
+                && names.is_some()
+                && !enum_values(event, now).starts_with(&enum_values(released, &before))
+            {
                 conflicts.push(format!(
                     "new values of `{name}` must come last, because their order gives their number"
                 ));

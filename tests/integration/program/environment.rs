@@ -51,7 +51,11 @@ fn every_variable_in_the_source_is_documented() {
     }
     assert!(found.contains("TELEPORT_PROXY"), "{found:?}");
     for name in found {
-        assert!(page.contains(&format!("`{name}`")), "{name} is not in docs/configuration.md");
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "describe {name} in xtask/src/docs/environment.rs, or in the `variables` of the join method, service type or \
+             destination type that reads it, and run `cargo xtask docs`"
+        );
     }
 }
 

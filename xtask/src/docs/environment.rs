@@ -45,8 +45,12 @@ const PROGRAM: &[EnvironmentVariables] = &[
         "Opt in to or out of telemetry, see [telemetry.md](telemetry.md).",
     ),
     variables(
-        &["TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", "_TBOT_TELEMETRY_HELPER", "_TBOT_TELEMETRY_HELPER_VERSION"],
-        "The endpoint for the telemetry event, and the program that started the agent, see [telemetry.md](telemetry.md).",
+        &["TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS"],
+        "The endpoint for the telemetry event, see [telemetry.md](telemetry.md).",
+    ),
+    variables(
+        &tbot::event::internal::VARIABLES,
+        "Describe the program that started the agent, for the telemetry event, see [telemetry.md](telemetry.md).",
     ),
     variables(
         &["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"],
