@@ -37,7 +37,6 @@ mod destination;
 mod disclosure;
 mod document;
 mod duration;
-mod explain;
 mod go_template;
 #[cfg(test)]
 mod growth;
@@ -51,6 +50,7 @@ mod json_path;
 mod listen_uri;
 mod load;
 mod load_options;
+mod map;
 mod nested_map;
 mod onboarding;
 mod overlap;
@@ -64,9 +64,10 @@ mod service_names;
 mod stray_character;
 mod strict;
 mod strings;
-mod support;
+mod structure;
 mod token_request;
 mod unsupported;
+mod unsupported_property;
 mod v1;
 mod v2;
 mod variables;
@@ -93,10 +94,10 @@ pub(crate) use scalar::Sensitivity;
 pub use scalar::{
     ByteLimit, Identifier, Location, Port, Principal, Secret, Setting, Switch, SystemId, is_on,
 };
-pub(crate) use service::AccessClass;
+pub use schema::{CONFIG as SCHEMA, CONFIG_V1 as SCHEMA_V1};
 pub use service::{
-    CredentialLifetime, Roles, Service, ServiceType, SupportedService, attestation::*, credentials::*,
-    kubernetes::*, network::*, spiffe::*, ssh::*, workload_identity::*,
+    AccessClass, CredentialLifetime, Roles, Service, ServiceFields, ServiceType, SupportedService,
+    attestation::*, credentials::*, kubernetes::*, network::*, spiffe::*, ssh::*, workload_identity::*,
 };
 pub use service_names::NamedService;
 pub use token_request::{TokenHttpRequest, TokenLocation, TokenRequestTarget, TokenUrlError};

@@ -81,6 +81,7 @@ macro_rules! join_methods {
             }
 
             /// Returns the environment variables that only this method reads.
+            #[doc(hidden)]
             pub const fn variables(self) -> &'static [EnvironmentVariables] {
                 match self {
                     $(Self::$variant => const { $variables },)+

@@ -27,7 +27,7 @@ pub(super) use workload_identity::*;
 
 use super::closed_types::tagged_union;
 use super::scalar::Location;
-use super::support::UnsupportedProperty;
+use super::unsupported_property::UnsupportedProperty;
 use super::variables::variables;
 use command::{command, flag, switch};
 use file_names::{CLUSTER_FILES, KUBECONFIG_FILES, SSH_CONFIG_FILES, SVID_FILES, TLS_FILES};

@@ -6,7 +6,7 @@
 
 use super::context_name::ContextName;
 use super::service::{Service, SupportedService};
-use super::support::UnsupportedProperty;
+use super::unsupported_property::UnsupportedProperty;
 use super::v2::Config;
 use crate::pointer::Pointer;
 

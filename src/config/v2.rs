@@ -3,10 +3,10 @@
 use super::closed_types::string_enum;
 use super::destination::{Destination, Directory};
 use super::duration::GoDuration;
+use super::map::map;
 use super::onboarding::Onboarding;
 use super::scalar::{Location, Secret, Switch};
 use super::service::Service;
-use super::support::map;
 
 /// The directory in which the bot stores its own identity if `storage` is unset.
 pub const DEFAULT_STORAGE_PATH: &str = "/var/lib/teleport/bot";
@@ -141,6 +141,7 @@ impl Config {
 
     /// Returns the feature that a property configures, if this version of the agent does not support it. `definition` is
     /// the name of the schema definition that has the property; `Config` is the root.
+    #[doc(hidden)]
     pub fn unsupported_feature(definition: &str, property: &str) -> Option<&'static str> {
         let definitions = Service::UNSUPPORTED.iter().chain(&[("Config", Self::UNSUPPORTED)]);
         let properties = definitions.filter(|(name, _)| *name == definition).flat_map(|(_, list)| *list);

@@ -23,8 +23,11 @@ use crate::agent::service::workload_jwt::WorkloadJwtOutput;
 use crate::agent::service::workload_x509::WorkloadX509Output;
 use crate::agent::teleport::auth_client::WorkloadSelector;
 use crate::config::{
-    self, Config, ContextName, DatabaseFormat, Destination, Identifier, KubernetesSelector, Location,
-    NamedService, SshCaType, SupportedService, TrustDomain, WorkloadIdentitySelector, is_on,
+    self, ApplicationProxyService, ApplicationService, ApplicationTunnelService, Config, ContextName,
+    DatabaseFormat, DatabaseService, DatabaseTunnelService, Destination, Identifier, IdentityService,
+    KubernetesSelector, KubernetesService, KubernetesV2Service, Location, NamedService, SshCaType,
+    SshHostService, SupportedService, TrustDomain, WorkloadIdentityJwtService, WorkloadIdentitySelector,
+    WorkloadIdentityX509Service, is_on,
 };
 
 /// All services, each kind in the order of the configuration.
@@ -142,85 +145,192 @@ impl ListeningKind {
 }
 
 /// Returns what a service delivers. `None` if the service uses something that `Unsupported::check` refuses.
+///
+/// Names every field of a service, so that the compiler asks for the effect of a new one. `ServiceFields` returns those that are
+/// ignored here, or `Unsupported::check` refuses a service that sets them.
 fn service_kind(service: SupportedService<'_>) -> Option<ServiceKind<'_>> {
     let (kind, destination) = match service {
-        SupportedService::ApplicationTunnel(tunnel) => {
-            let kind = TunnelKind::Application { name: tunnel.app_name.as_str().to_owned() };
-            return Some(ServiceKind::Listening(ListeningKind::Tunnel(kind), &tunnel.listen));
+        SupportedService::ApplicationTunnel(ApplicationTunnelService {
+            listen,
+            app_name,
+            delegation_session_id: _,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        }) => {
+            let kind = TunnelKind::Application { name: app_name.as_str().to_owned() };
+            return Some(ServiceKind::Listening(ListeningKind::Tunnel(kind), listen));
         }
-        SupportedService::ApplicationProxy(proxy) => {
-            return Some(ServiceKind::Listening(ListeningKind::ApplicationProxy, &proxy.listen));
+        SupportedService::ApplicationProxy(ApplicationProxyService {
+            listen,
+            delegation_session_id: _,
+            credential_lifetime: _,
+            name: _,
+        }) => {
+            return Some(ServiceKind::Listening(ListeningKind::ApplicationProxy, listen));
         }
-        SupportedService::DatabaseTunnel(tunnel) => {
+        SupportedService::DatabaseTunnel(DatabaseTunnelService {
+            listen,
+            service,
+            database,
+            username,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        }) => {
             let kind = TunnelKind::Database {
-                service: tunnel.service.as_str().to_owned(),
-                database: tunnel.database.as_str().to_owned(),
-                username: tunnel.username.as_str().to_owned(),
+                service: service.as_str().to_owned(),
+                database: database.as_str().to_owned(),
+                username: username.as_str().to_owned(),
             };
-            return Some(ServiceKind::Listening(ListeningKind::Tunnel(kind), &tunnel.listen));
+            return Some(ServiceKind::Listening(ListeningKind::Tunnel(kind), listen));
         }
-        SupportedService::Identity(identity) => {
+        SupportedService::Identity(IdentityService {
+            destination,
+            cluster,
+            ssh_config,
+            allow_reissue,
+            delegation_session_id: _,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        }) => {
             let kind = OutputKind::Identity(IdentityOutput {
-                leaf: non_empty(identity.cluster.as_ref()),
-                allow_reissue: is_on(identity.allow_reissue),
-                ssh_config: identity.ssh_config,
+                leaf: non_empty(cluster.as_ref()),
+                allow_reissue: is_on(*allow_reissue),
+                ssh_config: *ssh_config,
             });
-            (kind, &identity.destination)
+            (kind, destination)
         }
-        SupportedService::Application(application) => {
+        SupportedService::Application(ApplicationService {
+            destination,
+            app_name,
+            specific_tls_naming,
+            delegation_session_id: _,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        }) => {
             let kind = OutputKind::Application(ApplicationOutput {
-                name: application.app_name.as_str().to_owned(),
-                specific_tls_naming: is_on(application.specific_tls_naming),
+                name: app_name.as_str().to_owned(),
+                specific_tls_naming: is_on(*specific_tls_naming),
             });
-            (kind, &application.destination)
+            (kind, destination)
         }
-        SupportedService::Database(database) => {
+        SupportedService::Database(DatabaseService {
+            destination,
+            service,
+            database,
+            username,
+            format,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        }) => {
             let kind = OutputKind::Database(DatabaseOutput {
-                service: database.service.as_str().to_owned(),
-                database: non_empty(database.database.as_ref()).unwrap_or_default(),
-                username: non_empty(database.username.as_ref()).unwrap_or_default(),
-                format: database.format.unwrap_or(DatabaseFormat::Plain),
+                service: service.as_str().to_owned(),
+                database: non_empty(database.as_ref()).unwrap_or_default(),
+                username: non_empty(username.as_ref()).unwrap_or_default(),
+                format: format.unwrap_or(DatabaseFormat::Plain),
             });
-            (kind, &database.destination)
+            (kind, destination)
         }
-        SupportedService::Kubernetes(kubernetes) => {
+        SupportedService::Kubernetes(KubernetesService {
+            destination,
+            kubernetes_cluster,
+            disable_exec_plugin,
+            delegation_session_id: _,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        }) => {
             let kind = OutputKind::Kubernetes(KubernetesOutput {
-                cluster: kubernetes.kubernetes_cluster.as_str().to_owned(),
-                disable_exec_plugin: is_on(kubernetes.disable_exec_plugin),
+                cluster: kubernetes_cluster.as_str().to_owned(),
+                disable_exec_plugin: is_on(*disable_exec_plugin),
             });
-            (kind, &kubernetes.destination)
+            (kind, destination)
         }
-        SupportedService::KubernetesV2(kubernetes) => {
+        SupportedService::KubernetesV2(
+            kubernetes @ KubernetesV2Service {
+                destination,
+                selectors,
+                disable_exec_plugin,
+                context_name_template: _,
+                relay_server: _,
+                name: _,
+                credential_ttl: _,
+                certificate_ttl: _,
+                renewal_interval: _,
+            },
+        ) => {
             let kind = OutputKind::KubernetesV2(KubernetesV2Output {
-                selectors: kubernetes.selectors.iter().map(selector).collect(),
-                disable_exec_plugin: is_on(kubernetes.disable_exec_plugin),
+                selectors: selectors.iter().map(selector).collect(),
+                disable_exec_plugin: is_on(*disable_exec_plugin),
                 context_name: ContextName::of_service(kubernetes)?,
             });
-            (kind, &kubernetes.destination)
+            (kind, destination)
         }
-        SupportedService::SshHost(host) => {
+        SupportedService::SshHost(SshHostService {
+            destination,
+            principals,
+            ca_type,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        }) => {
             let kind = OutputKind::SshHost(SshHostOutput {
-                principals: strings(&host.principals),
-                ca_type: host.ca_type.unwrap_or(SshCaType::User),
+                principals: strings(principals),
+                ca_type: ca_type.unwrap_or(SshCaType::User),
             });
-            (kind, &host.destination)
+            (kind, destination)
         }
-        SupportedService::WorkloadIdentityX509(x509) => {
-            let domains = x509.trust_domains.as_deref().unwrap_or_default();
+        SupportedService::WorkloadIdentityX509(WorkloadIdentityX509Service {
+            destination,
+            selector,
+            include_federated_trust_bundles,
+            trust_domains,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+        }) => {
+            let domains = trust_domains.as_deref().unwrap_or_default();
             let kind = OutputKind::WorkloadX509(WorkloadX509Output {
-                selector: workload_selector(&x509.selector),
+                selector: workload_selector(selector),
                 trust_app_clients: domains.contains(&TrustDomain::AppClient),
-                trust_federated: is_on(x509.include_federated_trust_bundles),
+                trust_federated: is_on(*include_federated_trust_bundles),
             });
-            (kind, &x509.destination)
+            (kind, destination)
         }
-        SupportedService::WorkloadIdentityJwt(jwt) => {
-            let audiences = jwt.audiences.iter().filter_map(|audience| non_empty(Some(audience)));
+        SupportedService::WorkloadIdentityJwt(WorkloadIdentityJwtService {
+            destination,
+            selector,
+            audiences,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+        }) => {
+            let audiences = audiences.iter().filter_map(|audience| non_empty(Some(audience)));
             let kind = OutputKind::WorkloadJwt(WorkloadJwtOutput {
-                selector: workload_selector(&jwt.selector),
+                selector: workload_selector(selector),
                 audiences: audiences.collect(),
             });
-            (kind, &jwt.destination)
+            (kind, destination)
         }
     };
     Some(ServiceKind::Output(kind, destination))

@@ -9,8 +9,8 @@ use crate::exit::Failure;
 
 pub(crate) fn schema(SchemaArgs { name }: &SchemaArgs, stdout: &mut dyn Write) -> Result<(), Failure> {
     let schema = match name {
-        SchemaName::Config => config::internal::schema::CONFIG,
-        SchemaName::ConfigV1 => config::internal::schema::CONFIG_V1,
+        SchemaName::Config => config::SCHEMA,
+        SchemaName::ConfigV1 => config::SCHEMA_V1,
         SchemaName::Event => event::SCHEMA,
     };
     Ok(stdout.write_all(schema.as_bytes())?)

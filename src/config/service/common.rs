@@ -106,7 +106,7 @@ macro_rules! service {
         service! { @declare $(#[$($meta)*])* pub struct $name { $($body)* } {} $($roles)? }
     };
     (@declare $(#[$($meta:tt)*])* pub struct $name:ident { $($body:tt)* } { $($methods:tt)* } $($roles:ident)?) => {
-        crate::config::support::map! {
+        crate::config::map::map! {
             $(#[$($meta)*])*
             pub struct $name {
             $($body)*

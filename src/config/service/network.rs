@@ -2,8 +2,8 @@
 //! `beams/vnet`.
 
 use super::common::{CredentialLifetime, Roles, ServiceFields, service};
+use crate::config::map::map;
 use crate::config::scalar::{Identifier, Location};
-use crate::config::support::map;
 
 service! {
     lifetime

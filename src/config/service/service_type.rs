@@ -21,15 +21,19 @@ pub struct ServiceType {
     /// Whether scoped bots support it.
     pub scoped: bool,
     /// What it writes to its destination.
+    #[doc(hidden)]
     pub destination: DestinationUse,
     /// What the clients can do that connect to its `listen`, or `None` if it has none. Each `listen` is checked: its address, and
     /// that it differs from all others.
+    #[doc(hidden)]
     pub listener: Option<ListenerClients>,
     /// For a type that newer versions of Teleport do not support: a hint that names its successor.
     pub successor: Option<&'static str>,
     /// The environment variables that only this type reads.
+    #[doc(hidden)]
     pub variables: &'static [EnvironmentVariables],
     /// The command of `tbot start` and `tbot configure` that adds a service of this type.
+    #[doc(hidden)]
     pub command: Option<ServiceCommand>,
 }
 
@@ -159,7 +163,7 @@ macro_rules! services {
                 &[$((stringify!($body), <$body>::UNSUPPORTED),)+];
 
             /// Returns the unsupported properties that are set.
-            pub fn unsupported_properties(&self) -> Vec<UnsupportedProperty> {
+            pub(in crate::config) fn unsupported_properties(&self) -> Vec<UnsupportedProperty> {
                 match self {
                     $(Self::$variant(body) => body.unsupported_properties(),)+
                 }

@@ -10,8 +10,8 @@ use super::common::{ServiceFields, service};
 use crate::config::closed_types::string_enum;
 use crate::config::destination::Destination;
 use crate::config::duration::GoDuration;
+use crate::config::map::map;
 use crate::config::scalar::{Identifier, Location, Switch};
-use crate::config::support::map;
 
 service! {
     output
