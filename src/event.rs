@@ -1,7 +1,7 @@
 //! The `tbot.start` event: one declaration per property, and a pure builder that executes the declarations.
 //!
-//! Depends on the *value* of the effective configuration, serde and schemars. Performs no I/O, does not use tokio, and reads
-//! the configuration only at the pointers in the `x-source` keywords.
+//! Performs no I/O, does not use tokio, and reads the *value* of the effective configuration only at the pointers in the
+//! `x-source` keywords.
 //!
 //! A reviewer needs to read only one file, the [declarations](TbotStart). `schema/tbot.start.schema.json` is generated from
 //! them, and the builder's rules, the preview's provenance, the request body, the documentation and the checks of a receiver
@@ -26,7 +26,7 @@
 //! let effective = load(Some(yaml), &[], Purpose::Start).effective.ok_or("not valid")?;
 //! let context = BuildContext { version: "1.2.3", environment: &|name| std::env::var(name).ok() };
 //! let built = BuiltEvent::for_config(&effective, context)?;
-//! for property in &built.properties {
+//! for property in built.properties() {
 //!     println!("{} = {:?}, from {:?}", property.name, property.value, property.provenance);
 //! }
 //! let body = built.request_body("00000000-0000-4000-8000-000000000000")?;

@@ -9,7 +9,7 @@
 //! - [`event`] builds the event of a start, for example to show it.
 //! - `agent` runs the agent. It needs the feature `agent`, which adds an async runtime, TLS and gRPC.
 //!
-//! The other modules contain types that these use. Each module starts with an example. What a module named `internal`
+//! The other modules contain types that these use. `config`, `event` and `agent` start with an example. What a module named `internal`
 //! contains is not part of the public API.
 
 #![warn(missing_docs)]

@@ -13,7 +13,8 @@ use crate::pointer::Pointer;
 /// The builder's inputs in addition to the configuration.
 #[derive(Clone, Copy)]
 pub struct BuildContext<'a> {
-    /// The version of the program.
+    /// The version of the agent, such as `0.1.0`. It must match the pattern of `version` in [`SCHEMA`](super::SCHEMA). Receivers
+    /// take 10.0.0 and newer for the Go agent.
     pub version: &'a str,
     /// Returns the value of an environment variable. Called only for variables that a declaration names.
     pub environment: &'a dyn Fn(&str) -> Option<String>,
@@ -23,10 +24,8 @@ pub struct BuildContext<'a> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BuiltEvent {
-    /// The event.
-    pub event: TbotStart,
-    /// One entry per declaration, in the same order, including properties that were omitted.
-    pub properties: Vec<EventProperty>,
+    event: TbotStart,
+    properties: Vec<EventProperty>,
 }
 
 /// A property of an event.
@@ -103,10 +102,23 @@ impl BuiltEvent {
     ///
     /// # Errors
     ///
-    /// Returns an error if a required property has no value, or a value is outside its property's closed set. Neither
-    /// happens with a configuration that is valid for `tbot start`.
+    /// Returns an error if a required property has no value, or a value is outside its property's closed set. If the
+    /// configuration is valid for `tbot start`, the only cause is a [`version`](BuildContext::version) that does not match its
+    /// pattern.
     pub fn for_config(config: &EffectiveConfig, context: BuildContext<'_>) -> Result<Self, BuildError> {
         build(&Rules::embedded()?, config.value(), context)
+    }
+
+    /// Returns the event.
+    #[must_use]
+    pub const fn event(&self) -> &TbotStart {
+        &self.event
+    }
+
+    /// Returns one entry per declaration, in the same order, including properties that were omitted.
+    #[must_use]
+    pub fn properties(&self) -> &[EventProperty] {
+        &self.properties
     }
 
     /// Returns the body of the request that submits this event, as JSON. `distinct_id` is a UUID v4 in its hyphenated form.
@@ -123,8 +135,7 @@ impl BuiltEvent {
 ///
 /// # Errors
 ///
-/// Returns an error if a required property has no value, or a value is outside its property's closed set. Neither happens
-/// with a configuration that is valid for `tbot start`.
+/// Returns an error like [`BuiltEvent::for_config`].
 pub fn build(rules: &Rules, config: &Value, context: BuildContext<'_>) -> Result<BuiltEvent, BuildError> {
     let mut event = Map::with_capacity(rules.properties.len());
     let mut properties = Vec::with_capacity(rules.properties.len());

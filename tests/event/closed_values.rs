@@ -13,7 +13,7 @@ const CONFIG: &str =
 fn event_of(config: &Value, environment: &dyn Fn(&str) -> Option<String>) -> Value {
     let rules = Rules::embedded().unwrap();
     let built = build(&rules, config, BuildContext { version: "1.2.3", environment }).unwrap();
-    serde_json::to_value(built.event).unwrap()
+    serde_json::to_value(built.event()).unwrap()
 }
 
 fn effective_value(text: &str) -> Value {

@@ -213,7 +213,7 @@ fn telemetry_request(effective: &EffectiveConfig, cx: &Context<'_>) -> Option<Te
             return None;
         }
     };
-    for property in &event.properties {
+    for property in event.properties() {
         if let Provenance::Env { variable, outcome: EnvOutcome::Unlisted } = &property.provenance {
             tracing::debug!(
                 "the value of {variable} is not sent because the event does not list it; to list a value, add it to \

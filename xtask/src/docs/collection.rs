@@ -182,7 +182,7 @@ mod tests {
     fn event(file: &Value) -> Option<Value> {
         let effective = load(Some(&file.to_string()), &[], Purpose::Start).effective?;
         let context = BuildContext { version: "1.2.3", environment: &|_| None };
-        let event = BuiltEvent::for_config(&effective, context).unwrap().event;
+        let event = BuiltEvent::for_config(&effective, context).unwrap().event().clone();
         Some(serde_json::to_value(event).unwrap())
     }
 

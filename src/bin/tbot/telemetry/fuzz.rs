@@ -63,7 +63,7 @@ fn any_environment_has_a_decision_and_a_request_or_an_error() {
                 assert!(!request.event.contains(CANARY));
                 let proxy = request.endpoint.proxy().map(ToString::to_string);
                 assert!(!proxy.as_ref().is_some_and(|proxy| proxy.contains("hunter2@")), "{proxy:?}");
-                format!("{:?} {:?}", event.properties, proxy.is_some())
+                format!("{:?} {:?}", event.properties(), proxy.is_some())
             }
             Err(error) => {
                 assert!(!format!("{error} {error:?} {:?}", error.hint()).contains(CANARY), "{error:?}");

@@ -53,12 +53,12 @@ impl TelemetryRequest {
             |name: &str| environment.get_os(name).map(|value| value.to_string_lossy().into_owned());
         let context = BuildContext { version: VERSION, environment: &variable };
         let built = event::internal::build(rules, effective.value(), context)?;
-        let body = serde_json::to_vec(&event::internal::request_body(rules, &built.event, distinct_id))?;
+        let body = serde_json::to_vec(&event::internal::request_body(rules, built.event(), distinct_id))?;
 
         let mut headers = vec![("Host".to_owned(), endpoint.host().to_owned())];
         headers.extend(rules.transport.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         headers.push(("Content-Length".to_owned(), body.len().to_string()));
-        let (method, event) = (rules.transport.method.clone(), serde_json::to_string(&built.event)?);
+        let (method, event) = (rules.transport.method.clone(), serde_json::to_string(built.event())?);
         Ok((Self { method, endpoint, headers, body, event }, built))
     }
 }

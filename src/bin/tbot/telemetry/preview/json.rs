@@ -12,7 +12,7 @@ use crate::configuration::ValueOrigin;
 use crate::exit::Failure;
 
 pub(super) fn write(preview: &Preview<'_>, stdout: &mut dyn Write) -> Result<(), Failure> {
-    let properties = preview.rules.properties.iter().zip(&preview.built.properties);
+    let properties = preview.rules.properties.iter().zip(preview.built.properties());
     let properties = properties.map(|(rule, property)| describe_property(preview, rule, property));
     let request = &preview.request;
     let headers = request.headers.iter().map(|(name, value)| json!({ "name": name, "value": value }));

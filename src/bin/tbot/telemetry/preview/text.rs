@@ -27,7 +27,7 @@ pub(super) fn write(preview: &Preview<'_>, stdout: &mut dyn Write) -> Result<(),
     };
     writeln!(stdout, "{effect}; this preview sends nothing\n")?;
     writeln!(stdout, "{:<EVENT_WIDTH$} IN THE REQUEST", "PROPERTY OF THE EVENT")?;
-    for (rule, property) in preview.rules.properties.iter().zip(&preview.built.properties) {
+    for (rule, property) in preview.rules.properties.iter().zip(preview.built.properties()) {
         write_property(preview, rule, property, stdout)?;
     }
     writeln!(stdout, "\nthe request:\n")?;
@@ -55,7 +55,7 @@ fn write_property(
     writeln!(stdout, "{in_event:<EVENT_WIDTH$} {in_request}")?;
     writeln!(stdout, "    {}", describe_provenance(preview, &property.provenance))?;
     if let (false, Some(total), Some(rest)) = (rule.wire.minus.is_empty(), &property.value, sent) {
-        let parts = preview.built.properties.iter().filter(|part| rule.wire.minus.contains(&part.name));
+        let parts = preview.built.properties().iter().filter(|part| rule.wire.minus.contains(&part.name));
         let parts: String = parts.filter_map(|part| Some(format!(" - {}", part.value.as_ref()?))).collect();
         writeln!(
             stdout,
