@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use tbot::config::{Purpose, load};
+use tbot::config::{JoinMethod, Purpose, load};
 use tbot::event::{BuildContext, BuiltEvent, Provenance};
 
 const DISTINCT_ID: &str = "00000000-0000-4000-8000-000000000000";
@@ -25,6 +25,17 @@ fn every_case_matches_its_snapshot() {
     });
 }
 
+#[test]
+fn every_join_method_has_a_case() {
+    for method in JoinMethod::ALL {
+        let case = format!("tests/cases/event/join-method-{}", method.as_str().replace('_', "-"));
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(&case).join("tbot.yaml");
+        let text = fs::read_to_string(&file).unwrap_or_else(|_| panic!("add {case}/tbot.yaml"));
+        let effective = load(Some(&text), &[], Purpose::Start).effective.unwrap();
+        assert_eq!(effective.config().onboarding.as_ref().unwrap().join_method, Some(*method), "{case}");
+    }
+}
+
 fn environment(directory: &Path) -> BTreeMap<String, String> {
     let text = fs::read_to_string(directory.join("environment")).unwrap_or_default();
     let pairs = text.lines().filter_map(|line| line.split_once('='));
@@ -33,7 +44,7 @@ fn environment(directory: &Path) -> BTreeMap<String, String> {
 
 fn describe(built: &BuiltEvent) -> String {
     let mut lines = String::new();
-    for property in &built.properties {
+    for property in built.properties() {
         let value = property.value.as_ref().map_or("(omitted)".to_owned(), ToString::to_string);
         let origin = match &property.provenance {
             Provenance::Config(pointers) => join(pointers),
