@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The number of rate counters. Two clients may share one by chance; with so many, that matters only in a flood.
+/// The number of rate counters. Clients whose hashes collide share one, which is rare with so many.
 const COUNTERS: usize = 1 << 16;
 
 const WINDOW: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
-//! The event's schema as the receiver uses it: the properties and the facets that follow from the declarations. Pure. It is
-//! the only part of this crate that reads the declarations; everything that is validated, stored and reported follows from it.
+//! The event's schema as the receiver uses it: the properties and the facets that follow from the declarations. Pure. Only
+//! this module reads the event's schema. `property`, `facet` and `validation` use the rules that it returns.
 
 use std::sync::OnceLock;
 

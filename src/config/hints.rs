@@ -158,7 +158,7 @@ impl<'a> UnknownKeyContext<'a> {
         value.and_then(Value::as_array).is_some_and(|entries| !entries.is_empty())
     }
 
-    /// Returns what is known about a key that people write in a map such as this one.
+    /// Returns the entry of the word list for this key, if it applies to this map.
     fn meaning(&self, key: &str) -> Option<&'static Meaning> {
         let has =
             |meant: &str| self.map_schema.is_some_and(|schema| schema["properties"].get(meant).is_some());

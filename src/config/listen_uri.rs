@@ -77,7 +77,8 @@ impl ListenUri {
     }
 }
 
-/// Without a host, only programs on this machine can connect. Accepts a `/` after the port. Decodes `%20` and the like in a path, as Teleport's `tbot` does.
+/// Without a host, only programs on this machine can connect. Accepts a `/` after the port. Decodes `%20` and the like in a
+/// path, as Teleport's `tbot` does.
 impl FromStr for ListenUri {
     type Err = ListenUriError;
 

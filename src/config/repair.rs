@@ -15,7 +15,7 @@ use super::schema::{locate, resolve, union_branches};
 use crate::pointer::Pointer;
 use crate::yaml::internal::Unreadable;
 
-/// What makes one part of a configuration fit.
+/// A change that makes one part of a configuration match the schema.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Repair {
     /// An unknown key is removed, or renamed to the property that it probably means.

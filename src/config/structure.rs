@@ -101,7 +101,7 @@ impl Violation<'_> {
         explained.push(ExplainedViolation { diagnostic: Some(diagnostic), repair });
     }
 
-    /// Returns whether the instance is an entry in the place of a list of such entries.
+    /// Returns whether the instance is a single entry where the schema expects a list.
     fn is_single_entry(&self) -> bool {
         let Value::Object(map) = self.instance else { return false };
         let schema = self.instance_schema();

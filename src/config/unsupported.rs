@@ -22,7 +22,7 @@ pub struct UnsupportedPart {
 impl Config {
     /// Returns everything that this version of the agent cannot run, in the order of the file.
     pub fn unsupported_parts(&self) -> Vec<UnsupportedPart> {
-        let mut parts = Parts(Vec::new());
+        let mut parts = UnsupportedParts(Vec::new());
         let method = self.onboarding.as_ref().and_then(|onboarding| onboarding.join_method);
         if let Some(method) = method.filter(|method| method.supported().is_none()) {
             parts.push(Pointer::from("/onboarding/join_method"), format!("join method {method}"));
@@ -36,9 +36,9 @@ impl Config {
 }
 
 /// The parts found so far.
-struct Parts(Vec<UnsupportedPart>);
+struct UnsupportedParts(Vec<UnsupportedPart>);
 
-impl Parts {
+impl UnsupportedParts {
     fn push(&mut self, pointer: Pointer, what: String) {
         self.0.push(UnsupportedPart { pointer, what });
     }

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_word_moves_to_a_line_of_its_own() {
+    fn a_long_word_moves_to_a_separate_line() {
         assert_eq!(wrapped(10, "one verylongword two", 0, 1), ["one", " verylongword", " two"]);
         assert_eq!(wrapped(10, "verylongword", 4, 2), ["", "  verylongword"]);
         assert_eq!(wrapped(0, "one two", 0, 0), ["one", "two"]);

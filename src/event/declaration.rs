@@ -1,6 +1,7 @@
 //! Declares the `tbot.start` event: each property once, with its type and closed set of values, its source (`x-source`), the
 //! reason for collecting it (`x-reason`), the parts of a report that answer the reason (`x-report`), the first version of the
-//! event with it (`x-since`), and its representation on the wire (`x-wire`). Depends on serde and schemars, and on `config` for join methods.
+//! event with it (`x-since`), and its representation on the wire (`x-wire`). Depends on serde and schemars, and on `config` for
+//! join methods.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! The closed vocabulary of the keywords `x-source`, `x-wire`, `x-report` and `x-implementations`. Depends on serde, and on `config` for access classes.
+//! The closed vocabulary of the keywords `x-source`, `x-wire`, `x-report` and `x-implementations`. Depends on serde, and on
+//! `config` for access classes.
 //!
 //! A declaration cannot express anything else. In particular, no source copies free-form text.
 

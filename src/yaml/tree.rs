@@ -137,8 +137,9 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Returns the value of a complete tree: expands aliases and merges, within limits on nodes, bytes and depth. Leaves out what
-/// a problem makes impossible to read, except the unreadable values. Moves strings out of the tree unless an alias may need them again. Returns a limit and the node that reached it.
+/// Returns the value of a complete tree: expands aliases and merges, within limits on nodes, bytes and depth. Omits entries that
+/// could not be read; unreadable values stay, as null. Moves strings out of the tree unless an alias may need them again.
+/// Returns a limit and the node that reached it.
 pub(crate) fn take_value(tree: &mut Tree<'_>) -> Result<Value, (ProblemKind, NodeId)> {
     Expander { tree, nodes_left: MAX_NODES, bytes_left: MAX_BYTES }.value(0, 0)
 }

@@ -62,8 +62,8 @@ fn render_report<'a>(
     out
 }
 
-/// Returns whether a diagnostic only says that a part of the configuration is missing, or that nothing is delivered. Most cases contain nothing but what
-/// their rule needs.
+/// Returns whether a diagnostic only says that a part of the configuration is missing, or that nothing is delivered. Most cases
+/// contain nothing but what their rule needs.
 fn is_about_a_missing_part(diagnostic: &Diagnostic) -> bool {
     diagnostic.severity == Severity::Note
         && matches!(

@@ -176,7 +176,7 @@ impl Change {
             let is_increase = now > before;
             let (before, now) =
                 if is_increase { (before + max_hidden, now) } else { (before, now + max_hidden) };
-            // A change that small is none.
+            // Below one percent, the numbers count as similar.
             return if percent_of(before, now) == 0 {
                 Self::Similar
             } else {

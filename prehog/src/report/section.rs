@@ -59,7 +59,7 @@ pub struct Group {
     /// The name of the implementation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// All starts of the group, of which the values have a share.
+    /// All starts of the group; shares are percentages of them.
     pub starts: u64,
     /// The starts with each value.
     pub table: Table,
@@ -334,7 +334,7 @@ impl Counts<'_> {
         facet.map_or_else(SeriesByValue::new, |index| self.series(FacetId(index)))
     }
 
-    /// Makes a table. `counted` is what the values are values of, which may have a fixed order.
+    /// Makes a table. `counted` says what its values are: ranges and use cases have a fixed order.
     fn table(&self, series: SeriesByValue, counted: Option<&FacetValue>) -> Table {
         let mut rows: Vec<Row> = series
             .into_iter()
@@ -363,7 +363,7 @@ impl Counts<'_> {
             rows.entry(own.to_owned()).or_default().insert(combination.to_owned(), series);
         }
         let mut columns: Vec<String> = use_cases.names().map(str::to_owned).collect();
-        // Including those whose combination of use cases is hidden.
+        // The total of a row also counts starts whose combination of use cases is hidden.
         let mut all = self.series_of(value);
         let mut rows: Vec<CrossRow> = rows
             .into_iter()

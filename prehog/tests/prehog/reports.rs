@@ -334,7 +334,7 @@ fn values(table: &Table) -> Vec<&str> {
 }
 
 #[test]
-fn a_report_compares_with_the_weeks_before_only_if_they_are_all_there() {
+fn a_report_compares_with_the_weeks_before_only_if_all_have_starts() {
     let weeks = WeekRange::ending(last_week(), 2);
     let directory = tempfile::tempdir().unwrap();
     let mut store = sqlite_in(directory.path()).open().unwrap();

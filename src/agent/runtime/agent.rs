@@ -61,9 +61,10 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Returns an error at the start: if the agent cannot listen on `diag_addr` or for the clients of a service, if the storage cannot be used, or if
-    /// there is no stored identity and the agent cannot join. Before a join that uses up a token, it also returns an error if a destination
-    /// or the auth server cannot be used; the token stays unused. An outage is not an error; the agent retries.
+    /// Returns an error at the start: if the agent cannot listen on `diag_addr` or for the clients of a service, if the storage
+    /// cannot be used, or if there is no stored identity and the agent cannot join. Before a join that uses up a token, it also
+    /// returns an error if a destination or the auth server cannot be used; the token stays unused. An outage is not an error;
+    /// the agent retries.
     ///
     /// Later, returns an error only if a part of the agent has panicked.
     pub async fn run(&self, signals: Signals) -> Result<(), AgentError> {

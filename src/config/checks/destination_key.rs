@@ -1,4 +1,4 @@
-//! The destinations of a configuration, in a form in which they can be compared: directories after normalisation,
+//! Comparable keys of destinations: directories after normalisation,
 //! relative paths as seen from the working directory if it is known, and Kubernetes Secrets by namespace, name and cluster.
 
 use std::borrow::Cow;
@@ -7,7 +7,7 @@ use crate::config::destination::{Destination, KubernetesSecret};
 use crate::config::load_options::ProcessContext;
 use crate::config::scalar::{Identifier, Location};
 
-/// A destination, in a form in which two can be compared.
+/// A key that is equal for two destinations if they are the same place.
 #[derive(PartialEq, Eq, Hash)]
 pub(super) enum DestinationKey<'a> {
     Directory(Cow<'a, str>),
@@ -19,7 +19,7 @@ pub(super) enum DestinationKey<'a> {
     },
 }
 
-/// Brings locations into a form in which they can be compared.
+/// Normalises locations, so that they can be compared.
 pub(super) struct Normalizer<'a>(pub(super) Option<&'a ProcessContext>);
 
 impl<'a> Normalizer<'a> {

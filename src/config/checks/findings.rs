@@ -96,8 +96,8 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// Reports that something is missing without which `start` refuses the configuration. A flag or an environment
-    /// variable may still supply it if the configuration is only validated.
+    /// Reports that something is missing that `start` requires. If the configuration is only validated, this is a note, because a flag
+    /// or an environment variable may still supply it.
     pub(super) fn missing(&mut self, code: Code, target: Target, what: &str, help: &str) {
         self.missing_unless(code, target, what, "a flag or an environment variable", help);
     }

@@ -154,7 +154,7 @@ fn check_join_method(config: &Config, onboarding: &Onboarding, findings: &mut Fi
     }
 }
 
-/// Whether the bot registers a key pair with a secret. Without one, its key may be a static one in the environment.
+/// Returns whether the bot registers its key pair with a secret, rather than using a static key.
 fn registers_key_pair(onboarding: &Onboarding) -> bool {
     onboarding.bound_keypair.as_ref().is_some_and(|bound| {
         let has_secret = bound.registration_secret.as_ref().is_some_and(|secret| !secret.is_empty());

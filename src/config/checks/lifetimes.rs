@@ -102,7 +102,7 @@ fn report_incomplete(pointer: &Pointer, present: &str, missing: &str, findings: 
     );
 }
 
-/// Reports an interval between renewals that is too short to be meant.
+/// Reports an interval between renewals that is too short to be intended.
 fn check_interval(interval: GoDuration, pointer: &Pointer, findings: &mut Findings<'_>) {
     if interval < MIN_INTERVAL {
         findings.report_value(

@@ -46,7 +46,7 @@ pub(super) fn check(config: &Config, services: &[NamedService<'_>], findings: &m
 #[derive(Default)]
 struct FirstUses(HashMap<Scope, Pointer>);
 
-/// The place of a listener, or of several.
+/// What a listener occupies: a socket file, a host and port, or one port of several hosts.
 #[derive(PartialEq, Eq, Hash)]
 enum Scope {
     Socket(String),
@@ -122,7 +122,7 @@ impl FirstUses {
     }
 }
 
-/// Returns the host in a form in which two can be compared. Without one, the agent listens on all addresses.
+/// Returns the normalised host. An address without a host means all addresses.
 fn host(address: &ListenAddress) -> Host {
     match address.host().map(str::to_ascii_lowercase) {
         None => ALL,

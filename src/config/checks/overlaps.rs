@@ -118,7 +118,7 @@ impl<'a> Occupied<'a> {
         self.writers.push(writer);
     }
 
-    /// Returns the writer that creates the entry with this name, or that replaces whatever has it.
+    /// Returns the writer that creates or replaces the entry with this name.
     fn owner_of(&self, name: &str) -> Option<&Writer<'a>> {
         let creates = |index: &usize| self.writers.get(*index).is_some_and(|own| own.names().contains(&name));
         let first_of_files = self.first_of_files.filter(creates);
@@ -164,16 +164,16 @@ impl<'a> Destinations<'a> {
         &mut occupied[index]
     }
 
-    /// Iterates over the directories above a path to which something is written, from the inside out, with the name of the
-    /// entry that leads to the path.
+    /// Iterates over the destinations that contain a path, the innermost first, each with the name of the entry that leads to the
+    /// path.
     fn enclosing<'p>(&self, path: &'p str) -> impl Iterator<Item = (&Occupied<'a>, &'p str)> {
         let above = self.directories.above(path).into_iter().rev();
         above.filter_map(|(index, name)| Some((self.occupied.get(index)?, name)))
     }
 }
 
-/// The directories to which something is written, by the names in their paths, so that a path is read once, however many
-/// directories are above it.
+/// The directories that the agent writes to, as a trie of the components of their paths: finding all parents of a path takes one
+/// pass over it.
 struct DirectoryTree {
     /// The working directory is the first one.
     nodes: Vec<DirectoryNode>,

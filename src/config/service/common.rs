@@ -74,7 +74,8 @@ pub struct Roles(pub Vec<Identifier>);
 /// Declares the struct of a service type, with the fields that its family shares.
 ///
 /// `lifetime` adds `name`, `credential_ttl`, `certificate_ttl` and `renewal_interval`; `output` adds `destination` to
-/// these. `socket` is `lifetime` for a struct with its own `destination`. `roles` after the struct means that the struct has a `roles` field.
+/// these. `socket` is `lifetime` for a struct with its own `destination`. `roles` after the struct means that the struct has a
+/// `roles` field.
 macro_rules! service {
     (output $(#[$($meta:tt)*])* pub struct $name:ident { $($body:tt)* } $($roles:ident)?) => {
         service! {

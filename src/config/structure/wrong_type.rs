@@ -29,8 +29,8 @@ impl Violation<'_> {
         }
     }
 
-    /// Returns an example of the property, with the port that the user has written, if that is one. A number or a boolean in
-    /// place of an address or a path is not what is meant, and would only be reported again if it were quoted.
+    /// Returns an example of the property. For an address, it contains the number that the user has written, if that is a port. Quoting
+    /// the number or the boolean itself would only lead to another error.
     fn example(&self) -> Option<String> {
         let property = locate(self.schema, self.value, &self.pointer)?;
         if class_of(self.schema, property) == Some(Sensitivity::Secret) {

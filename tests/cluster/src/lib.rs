@@ -1,7 +1,7 @@
 //! A development cluster: one process on loopback that speaks to `tbot` as a Teleport 15 proxy and auth server do, as
 //! far as `tbot` and its services need. TLS, certificates and refusals are real, but the resources that it lists do
-//! not exist, unless a test runs a server for one. It serves the tests, the benchmarks and the demo, and must never become a dependency of anything that
-//! ships.
+//! not exist, unless a test runs a server for one. It serves the tests, the benchmarks and the demo, and must never become a
+//! dependency of anything that ships.
 //!
 //! ```text
 //!                        ┌ first ALPN entry teleport-auth@<hex>… ─ mutual TLS, host CA ┬ h2 ─ gRPC ─ auth_service.rs

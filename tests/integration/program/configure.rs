@@ -147,7 +147,7 @@ fn what_is_wrong_with_flags_names_flags_and_no_value_is_taken_for_one() {
 }
 
 #[test]
-fn what_variables_can_supply_to_the_agent_may_be_missing() {
+fn values_that_variables_can_supply_may_be_missing() {
     let flags = ["configure", "identity", "--destination=out", "--join-method=github"];
     let finished = tbot(Telemetry::ClosedPort, &flags).run();
     assert_eq!(finished.status, Some(0), "{}", finished.stderr);

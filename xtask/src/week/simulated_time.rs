@@ -21,7 +21,7 @@ use super::activity::Sleep;
 
 /// The file that contains the offset.
 const FILE: &str = "time-offset";
-/// The longest leap. What is due is late by at most as much.
+/// The longest leap, and so the longest delay of anything that is due.
 pub(super) const LEAP: Duration = Duration::from_secs(30);
 /// How long the programs may be busy until this counts as a failure, in real time.
 const MAX_BUSY: Duration = Duration::from_secs(60);

@@ -12,7 +12,7 @@ pub(super) fn is_placeholder(string: &str) -> bool {
         || (string.len() >= 3 && string.bytes().all(|byte| byte.eq_ignore_ascii_case(&b'x')))
 }
 
-/// The signs with which templates surround a name, anywhere in a string.
+/// The delimiters that templates put around a name.
 const MARKS: [(&str, &str); 7] =
     [("<", ">"), ("<%", "%>"), ("[[", "]]"), ("$(", ")"), ("#{", "}"), ("%(", ")"), ("(=", "=)")];
 
@@ -52,7 +52,7 @@ fn is_upper_name(string: &str) -> bool {
     is_name(string) && !string.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
-/// Verbs with which an instruction starts, and words of which one follows.
+/// Verbs that begin an instruction, and words of which at least one must follow.
 const VERBS: [&str; 7] = ["change", "replace", "insert", "paste", "put", "enter", "fill"];
 const OBJECTS: [&str; 6] = ["me", "this", "your", "here", "with", "from"];
 
@@ -89,7 +89,7 @@ const POSSESSIONS: [&str; 16] = [
     "token",
 ];
 
-/// Returns whether a name in a string says that it is the reader's: `your-token`, `tbot-YOUR_CLUSTER`, `yourcompany.com`.
+/// Returns whether a string contains a name with `your`: `your-token`, `tbot-YOUR_CLUSTER`, `yourcompany.com`.
 fn has_possessive(string: &str) -> bool {
     // Almost no string contains the word.
     if !string.as_bytes().windows(4).any(|window| window.eq_ignore_ascii_case(b"your")) {

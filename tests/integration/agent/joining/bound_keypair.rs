@@ -237,7 +237,7 @@ async fn a_running_agent_renews_although_no_recovery_is_left() {
 
 /// Everything that the first join needs is tested before it, because it counts as a recovery.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_first_join_needs_is_tested_before_it() {
+async fn the_requirements_of_the_first_join_are_tested_before_it() {
     let bot = BoundKeypairBot::new(BoundKeypairToken::with_secret(SECRET)).await;
     let missing = bot.fixture.path("missing");
     std::fs::write(bot.fixture.path("out"), "").unwrap();
