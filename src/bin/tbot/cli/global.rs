@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use clap::{Arg, Args, Command, ValueEnum};
 
+use super::path_or_empty::path_or_empty;
+
 /// Flags that are accepted before and after the command.
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
     /// Configuration file [env: TBOT_CONFIG_PATH]
-    #[arg(short, long, global = true, value_name = "FILE", value_parser = super::path_or_empty())]
+    #[arg(short, long, global = true, value_name = "FILE", value_parser = path_or_empty())]
     pub(crate) config: Option<PathBuf>,
     /// Configuration in base64 [env: TBOT_CONFIG]
     #[arg(long, global = true, value_name = "BASE64")]

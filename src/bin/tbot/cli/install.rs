@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
+use super::path_or_empty::path_or_empty;
+
 #[derive(Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct InstallArgs {
@@ -58,7 +60,7 @@ pub(crate) struct SystemdArgs {
     )]
     pub(crate) systemd_directory: PathBuf,
     /// PID file [default: /run/NAME/NAME.pid]
-    #[arg(long, value_name = "FILE", value_parser = super::path_or_empty())]
+    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
     pub(crate) pid_file: Option<PathBuf>,
     /// Let the unit opt in to anonymous telemetry
     #[arg(long, conflicts_with = "no_anonymous_telemetry")]

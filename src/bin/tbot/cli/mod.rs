@@ -8,27 +8,37 @@
 mod global;
 mod go_agent;
 mod install;
+mod keypair;
 mod negations;
+mod path_or_empty;
+mod run;
 mod service_args;
 mod service_command;
 mod shell;
 mod ssh;
+mod telemetry;
+mod tsh;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use tbot::config::GoDuration;
 
 pub(crate) use global::{ColourChoice, GlobalArgs, LogFormat};
 pub(crate) use go_agent::MISSING;
 pub(crate) use install::{InstallArgs, InstallCommand, SystemdArgs};
+pub(crate) use keypair::{KeypairArgs, KeypairCommand, KeypairCreateArgs, KeypairFormat};
+pub(crate) use run::{BotArgs, RunArgs};
 pub(crate) use service_args::{FlagValue, GivenFlag, ServiceArgs};
 pub(crate) use service_command::{NamedCommand, service_commands};
 pub(crate) use shell::Shell;
 pub(crate) use ssh::SshProxyCommandArgs;
+pub(crate) use telemetry::{
+    TelemetryArgs, TelemetryCommand, TelemetryExplainArgs, TelemetryFormat, TelemetryRunArgs,
+};
+pub(crate) use tsh::{KubeCommand, TshArgs};
 
 /// Machine ID agent for Teleport
 ///
@@ -68,11 +78,6 @@ pub(crate) const STYLES: Styles = Styles::styled()
 /// Returns the definition of the command line. `version` is what `tbot --version` prints after the name of the program.
 pub(crate) fn command(version: String) -> clap::Command {
     global::list_where_effective(negations::add(Cli::command().version(version)))
-}
-
-/// Returns a parser of paths that accepts an empty one, which counts as not set.
-fn path_or_empty() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
 }
 
 #[derive(Subcommand)]
@@ -212,112 +217,6 @@ pub(crate) struct OutputFileArgs {
     pub(crate) path: Option<PathBuf>,
 }
 
-/// Overrides of single properties, and optionally one service in addition to those of the file.
-#[derive(Args)]
-#[command(
-    subcommand_value_name = "SERVICE",
-    subcommand_help_heading = service_command::HEADING,
-    disable_help_subcommand = true
-)]
-pub(crate) struct RunArgs {
-    /// Write one identity to this directory instead
-    /// of running the services of the file
-    #[arg(long, value_name = "DIR", verbatim_doc_comment)]
-    pub(crate) destination_dir: Option<String>,
-    #[command(flatten)]
-    pub(crate) bot: BotArgs,
-    #[command(subcommand)]
-    pub(crate) service: Option<ServiceArgs>,
-}
-
-/// Flags that override single properties of the configuration.
-#[derive(Args)]
-#[command(next_help_heading = "Bot options")]
-pub(crate) struct BotArgs {
-    /// Proxy address (HOST:PORT) [env: TELEPORT_PROXY]
-    #[arg(long, global = true, value_name = "ADDRESS")]
-    pub(crate) proxy_server: Option<String>,
-    /// Auth server address (HOST:PORT) [env: TELEPORT_AUTH_SERVER]
-    #[arg(short, long, global = true, value_name = "ADDRESS")]
-    pub(crate) auth_server: Option<String>,
-    /// Join token, or absolute path of a file that contains it
-    /// [env: TELEPORT_BOT_TOKEN]
-    #[arg(long, global = true, value_name = "TOKEN", verbatim_doc_comment)]
-    pub(crate) token: Option<String>,
-    /// Join method, such as token or github
-    #[arg(long, global = true, value_name = "METHOD")]
-    pub(crate) join_method: Option<String>,
-    /// Address, join method and token in one URI:
-    /// tbot+proxy+METHOD://TOKEN@HOST:PORT
-    #[arg(long, global = true, value_name = "URI", verbatim_doc_comment)]
-    pub(crate) join_uri: Option<String>,
-    /// CA pin of the auth server; repeatable
-    #[arg(long = "ca-pin", global = true, value_name = "PIN")]
-    pub(crate) ca_pins: Vec<String>,
-    /// Registration secret for the bound_keypair join method
-    #[arg(long, global = true, value_name = "SECRET")]
-    pub(crate) registration_secret: Option<String>,
-    /// File that contains the registration secret
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) registration_secret_path: Option<String>,
-    /// File that contains a static key for bound_keypair
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) static_key_path: Option<String>,
-    /// Where to store the bot's identity: a directory,
-    /// memory:// or kubernetes-secret:///NAME
-    #[arg(long, global = true, value_name = "URI", visible_alias = "data-dir", verbatim_doc_comment)]
-    pub(crate) storage: Option<String>,
-    /// Lifetime of credentials, such as 1h
-    #[arg(long, global = true, value_name = "DURATION", visible_alias = "credential-ttl")]
-    pub(crate) certificate_ttl: Option<String>,
-    /// How often to renew credentials, such as 20m
-    #[arg(long, global = true, value_name = "DURATION")]
-    pub(crate) renewal_interval: Option<String>,
-    /// Write all outputs once, then exit
-    #[arg(long, global = true, overrides_with = "no_oneshot")]
-    pub(crate) oneshot: bool,
-    #[arg(long, global = true, hide = true, overrides_with = "oneshot")]
-    pub(crate) no_oneshot: bool,
-    /// Run as a scoped bot
-    #[arg(long, global = true, overrides_with = "no_scoped")]
-    pub(crate) scoped: bool,
-    #[arg(long, global = true, hide = true, overrides_with = "scoped")]
-    pub(crate) no_scoped: bool,
-    /// Listen address for health checks and metrics (HOST:PORT)
-    #[arg(long, global = true, value_name = "ADDRESS")]
-    pub(crate) diag_addr: Option<String>,
-    /// Write the process ID to this file while running
-    #[arg(long, global = true, value_name = "FILE", value_parser = path_or_empty())]
-    pub(crate) pid_file: Option<PathBuf>,
-}
-
-/// Flags of the commands that run `tsh`.
-#[derive(Args)]
-pub(crate) struct TshArgs {
-    /// Directory of the output to use
-    #[arg(long, value_name = "DIR", value_parser = path_or_empty())]
-    pub(crate) destination_dir: Option<PathBuf>,
-    /// Proxy address (HOST:PORT) [env: TELEPORT_PROXY]
-    #[arg(long, value_name = "ADDRESS", alias = "proxy")]
-    pub(crate) proxy_server: Option<String>,
-    /// Cluster to connect to
-    #[arg(long, value_name = "NAME")]
-    pub(crate) cluster: Option<String>,
-    /// Arguments for tsh; put -- before them if they start with -
-    #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) arguments: Vec<OsString>,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum KubeCommand {
-    /// Print the certificate and key of an output for kubectl
-    Credentials {
-        /// Directory of the output to use
-        #[arg(long, value_name = "DIR")]
-        destination_dir: PathBuf,
-    },
-}
-
 #[derive(Args)]
 pub(crate) struct InitArgs {
     /// User that the agent runs as
@@ -344,56 +243,6 @@ pub(crate) struct InitArgs {
     /// Has no effect: the command connects to no cluster
     #[arg(long, value_name = "ADDRESS", hide = true)]
     pub(crate) proxy_server: Option<String>,
-}
-
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct KeypairArgs {
-    #[command(subcommand)]
-    pub(crate) command: KeypairCommand,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum KeypairCommand {
-    /// Create a key pair, and print its public key
-    #[command(after_help = "Example:
-  tbot keypair create --proxy-server teleport.example.com:443 \\
-    --storage /var/lib/teleport/bot
-
-The public key is set in the join token, before the bot joins. The proxy says
-which type of key the cluster prefers. Without --storage, the key pair is in
-/var/lib/teleport/bot, as for `tbot start`.")]
-    Create(KeypairCreateArgs),
-}
-
-#[derive(Args)]
-pub(crate) struct KeypairCreateArgs {
-    /// Proxy address (HOST:PORT) [env: TELEPORT_PROXY]
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) proxy_server: Option<String>,
-    /// Directory, or kubernetes-secret:///NAME;
-    /// has no effect with --static
-    #[arg(long, value_name = "URI", verbatim_doc_comment)]
-    pub(crate) storage: Option<String>,
-    /// Replace an existing key pair
-    #[arg(long)]
-    pub(crate) overwrite: bool,
-    /// Create a static key; print its private key
-    #[arg(id = "static_key", long = "static")]
-    pub(crate) is_static: bool,
-    /// Write the private key to this file instead
-    #[arg(long, value_name = "FILE", requires = "static_key", value_parser = path_or_empty())]
-    pub(crate) static_key_path: Option<PathBuf>,
-    /// Output format: text or json
-    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
-    pub(crate) format: KeypairFormat,
-}
-
-/// The format in which `tbot keypair create` prints a key pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum KeypairFormat {
-    Text,
-    Json,
 }
 
 #[derive(Args)]
@@ -478,63 +327,4 @@ pub(crate) enum SchemaName {
     Config,
     ConfigV1,
     Event,
-}
-
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct TelemetryArgs {
-    #[command(subcommand)]
-    pub(crate) command: TelemetryCommand,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum TelemetryCommand {
-    /// Show whether `tbot start` with the same flags would
-    /// send the event, and which inputs decide
-    #[command(
-        verbatim_doc_comment,
-        after_help = "Example:
-  tbot telemetry status -c tbot.yaml
-
-If there is a SERVICE, --format must precede it."
-    )]
-    Status(Box<TelemetryRunArgs>),
-    /// Show the request that `tbot start` with the same flags
-    /// would send, without sending it
-    #[command(
-        verbatim_doc_comment,
-        after_help = "Example:
-  tbot telemetry preview -c tbot.yaml
-
-If there is a SERVICE, --format must precede it."
-    )]
-    Preview(Box<TelemetryRunArgs>),
-    /// Print the telemetry documentation
-    #[command(after_help = "Example:
-  tbot telemetry explain | less")]
-    Explain(TelemetryExplainArgs),
-}
-
-/// Flags of the commands that show what `tbot start` with the same flags would do.
-#[derive(Args)]
-pub(crate) struct TelemetryRunArgs {
-    /// Output format: human or json
-    #[arg(long, value_name = "FORMAT", default_value = "human", hide_possible_values = true)]
-    pub(crate) format: TelemetryFormat,
-    #[command(flatten)]
-    pub(crate) run: RunArgs,
-}
-
-/// The format of a status or a preview.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TelemetryFormat {
-    Human,
-    Json,
-}
-
-#[derive(Args)]
-pub(crate) struct TelemetryExplainArgs {
-    /// Also list every configuration property
-    #[arg(long)]
-    pub(crate) full: bool,
 }
