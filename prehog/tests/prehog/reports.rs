@@ -1,14 +1,15 @@
-//! The report: the page on its own listener, all formats, what it answers, and the rounding of its numbers.
+//! The report: all formats, what it answers, and the rounding of its numbers.
 
-use prehog::Options;
+mod comparisons;
+mod served;
+
 use prehog::day::{Day, Week};
-use prehog::report::{Content, DEFAULT_WEEKS, Format, Group, MAX_ROWS, NOTES, Report, Row, Table, WeekRange};
-use prehog::server::{Listeners, ServeError};
+use prehog::report::{Content, DEFAULT_WEEKS, Format, MAX_ROWS, NOTES, Report, Table, WeekRange};
 use prehog::start::Submission;
 use prehog::store::{Store, StoreUrl};
 use serde_json::{Value, json};
 
-use crate::fixture::{STORE, SUBMIT_PATH, TestReceiver, client, fixed_clock, noon, schema, sqlite_in, start};
+use crate::fixture::{noon, schema, sqlite_in, start};
 
 /// Returns the last complete week at the time of the tests.
 fn last_week() -> Week {
@@ -43,30 +44,6 @@ fn store_sample(store: &StoreUrl) {
     fill(&mut *store, day.plus(-2), "9.9.9", "tpm", 3000, 9);
 }
 
-#[tokio::test]
-async fn the_report_is_served_on_its_own_listener() {
-    let receiver = TestReceiver::start().await;
-    store_sample(&receiver.store);
-    let (status, page) = receiver.get_report("/").await;
-    assert_eq!(status, 200);
-    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("github"));
-    // No external resources and no scripts.
-    for word in ["http://", "https://", "<script", "src=", "@import", "url("] {
-        assert!(!page.contains(word), "{word}");
-    }
-    for note in NOTES {
-        assert!(page.contains(note), "{note}");
-    }
-    let (_, json) = receiver.get_report("/report.json").await;
-    let report: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(report["starts"], 520);
-    let (_, csv) = receiver.get_report("/report.csv").await;
-    assert_eq!(csv.lines().next(), Some("table,value,by,week,starts,before,note"));
-    // This listener does not receive events.
-    assert_eq!(receiver.get_report(SUBMIT_PATH).await.0, 404);
-    receiver.stop().await;
-}
-
 #[test]
 fn a_small_group_is_in_no_format() {
     let directory = tempfile::tempdir().unwrap();
@@ -85,32 +62,6 @@ fn a_small_group_is_in_no_format() {
     let starts: Vec<u64> = versions.table.rows.iter().map(|row| row.starts).collect();
     assert_eq!(starts, [500, 20]);
     assert!(report.weeks.iter().filter_map(|week| week.starts).eq([520]));
-}
-
-/// The difference of two reports is what the weeks by which they differ show on their own.
-#[test]
-fn comparing_reports_reveals_no_small_group() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = sqlite_in(directory.path());
-    let mut opened = store.open().unwrap();
-    let first = Week(2000);
-    for week in 0..4_u32 {
-        let day = first.plus(i32::try_from(week).unwrap()).first_day();
-        fill(&mut *opened, day, "0.1.0", "github", week * 10_000, 100);
-        // Large in all weeks together, but small in the last one.
-        let rare = if week == 3 { 2 } else { 30 };
-        fill(&mut *opened, day, "0.2.0", "tpm", week * 10_000 + 5000, rare);
-    }
-    let mut starts = |from: i32, to: i32| {
-        let report =
-            Report::from_store(&mut *opened, WeekRange { first: first.plus(from), last: first.plus(to) }, 10)
-                .unwrap();
-        let mut rows = report.groups("join_type").iter().flat_map(|group| &group.table.rows);
-        rows.find(|row| row.value == "tpm").map_or(0, |row| row.starts)
-    };
-    assert_eq!(starts(0, 2), 90);
-    assert_eq!(starts(0, 3) - starts(0, 2), 0);
-    assert_eq!(starts(3, 3), 0);
 }
 
 #[test]
@@ -158,24 +109,6 @@ fn a_table_has_a_limited_number_of_rows() {
     for format in [Format::Html, Format::Json, Format::Csv] {
         assert!(report.render(format).len() < 200_000, "{format:?}");
     }
-}
-
-/// Only a report that is printed locally may show small groups, and it says so.
-#[tokio::test]
-async fn the_served_report_shows_no_small_groups() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = sqlite_in(directory.path());
-    store_sample(&store);
-    let events = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let options = Options { min_group: 9, ..Options::new(fixed_clock(noon())) };
-    let listeners = Listeners { events, report: None, metrics: None };
-    let served = prehog::serve(listeners, store.clone(), options, std::future::pending()).await;
-    assert!(matches!(served, Err(ServeError::MinGroupTooSmall)));
-    let notes = |min_group| {
-        let weeks = WeekRange::last_complete(Day::of(noon()));
-        Report::from_store(&mut *store.open().unwrap(), weeks, min_group).unwrap().notes.len()
-    };
-    assert_eq!((notes(9), notes(10)), (NOTES.len() + 1, NOTES.len()));
 }
 
 /// All text in a report is escaped, although all values come from closed sets.
@@ -333,52 +266,6 @@ fn values(table: &Table) -> Vec<&str> {
     table.rows.iter().map(|row| row.value.as_str()).collect()
 }
 
-#[test]
-fn a_report_compares_with_the_weeks_before_only_if_all_have_starts() {
-    let weeks = WeekRange::ending(last_week(), 2);
-    let directory = tempfile::tempdir().unwrap();
-    let mut store = sqlite_in(directory.path()).open().unwrap();
-    fill_weeks(&mut *store, weeks);
-    let mut report = |weeks| Report::from_store(&mut *store, weeks, 10).unwrap();
-    let one_shot = |report: &Report| -> Row {
-        let [Group { table, .. }] = report.groups("run_mode") else { panic!("no run modes") };
-        table.rows.iter().find(|row| row.value == "one-shot").unwrap().clone()
-    };
-    // 10 starts more for each destination and week.
-    let compared = report(weeks);
-    assert_eq!(
-        compared.before.map(|before| (before.starts, before.until)),
-        Some((190, weeks.first_day().plus(-1)))
-    );
-    let row = one_shot(&compared);
-    assert_eq!((row.starts, row.before), (330, Some(130)));
-    assert_eq!(row.weeks, [Some(140), Some(190)]);
-    // The first of the three weeks before has no starts.
-    let longer = report(WeekRange { first: weeks.first.plus(-1), ..weeks });
-    assert_eq!((longer.before, one_shot(&longer).before), (None, None));
-}
-
-/// A receiver that was installed on a Saturday has a first week of two days.
-#[test]
-fn a_report_does_not_compare_with_a_week_that_may_be_incomplete() {
-    let weeks = WeekRange::ending(last_week(), 1);
-    let before_with = |days: &[i32]| {
-        let directory = tempfile::tempdir().unwrap();
-        let mut store = sqlite_in(directory.path()).open().unwrap();
-        for (index, day) in (0..7).chain(days.iter().copied()).enumerate() {
-            let day = weeks.first_day().plus(day);
-            fill(&mut *store, day, "0.1.0", "github", u32::try_from(index).unwrap() * 100, 40);
-        }
-        let report = Report::from_store(&mut *store, weeks, 10).unwrap();
-        report.before.map(|before| before.starts)
-    };
-    assert_eq!(before_with(&[-2, -1]), None);
-    assert_eq!(before_with(&[-7, -2, -1]), Some(120));
-    // The receiver already ran in the week before.
-    assert_eq!(before_with(&[-8, -2, -1]), Some(80));
-    assert_eq!(before_with(&[-15, -2, -1]), None);
-}
-
 /// The parts of a cross table are rounded like all others, and their difference from its total shows no small group.
 #[test]
 fn a_small_part_of_a_cross_table_is_hidden() {
@@ -416,34 +303,6 @@ fn a_small_part_of_a_cross_table_is_hidden() {
     }
     rendered.dedup();
     assert_eq!(rendered.len(), 1);
-}
-
-/// One start more per week can change a rounded number by 10 in each week. The page does not claim that it doubled.
-#[test]
-fn a_change_that_rounding_may_explain_is_not_shown_as_a_percentage() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut store = sqlite_in(directory.path()).open().unwrap();
-    let weeks = WeekRange::ending(last_week(), DEFAULT_WEEKS);
-    let mut next = 0;
-    for (range, starts) in [(weeks.before(), [19, 20, 300]), (weeks, [20, 19, 330])] {
-        for week in range.weeks() {
-            for (join_type, count) in ["tpm", "iam", "github"].into_iter().zip(starts) {
-                fill(&mut *store, week.first_day(), "0.1.0", join_type, next, count);
-                next += count;
-            }
-        }
-    }
-    let report = Report::from_store(&mut *store, weeks, 10).unwrap();
-    let [Group { table, .. }] = report.groups("join_type") else { panic!("no join methods") };
-    let numbers: Vec<_> = table.rows.iter().map(|row| (row.value.as_str(), row.before, row.starts)).collect();
-    assert_eq!(numbers, [("github", Some(3600), 3960), ("tpm", Some(120), 240), ("iam", Some(240), 120)]);
-    assert_eq!(table.max_hidden, 9 * 12);
-    let page = report.render(Format::Html);
-    let join_methods = page.split("id=\"join-type\"").nth(1).unwrap().split("</ul>").next().unwrap();
-    let changes: Vec<&str> =
-        join_methods.split("class=\"change\">").skip(2).map(|rest| rest.split('<').next().unwrap()).collect();
-    assert_eq!(changes, ["+10%", "min. +5%", "min. −5%"]);
-    assert!(!page.contains("+100%"), "{page}");
 }
 
 /// A use case can have many starts of which each combination has few. The page does not claim that there are few.
@@ -486,99 +345,6 @@ fn a_hidden_use_case_is_not_called_rare() {
     assert!(
         page.contains("class=\"legend\">Hidden: no combination") && !page.contains("fewer than 10 starts")
     );
-}
-
-#[tokio::test]
-async fn a_query_selects_complete_weeks() {
-    let receiver = TestReceiver::start().await;
-    store_sample(&receiver.store);
-    let range = async |query: &str| {
-        let (status, body) = receiver.get_report(&format!("/report.json{query}")).await;
-        let report: Value = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{status} {body}"));
-        (report["since"].as_str().unwrap().to_owned(), report["until"].as_str().unwrap().to_owned())
-    };
-    let expected = |since: &str, until: &str| (since.to_owned(), until.to_owned());
-    // It is 2026-11-18, a Wednesday.
-    assert_eq!(range("").await, expected("2026-08-24", "2026-11-15"));
-    assert_eq!(range("?since=2026-11-11").await, expected("2026-11-09", "2026-11-15"));
-    assert_eq!(range("?until=2026-11-01").await, expected("2026-08-10", "2026-11-01"));
-    assert_eq!(range("?since=2026-10-07&until=2026-10-08").await, expected("2026-10-05", "2026-10-11"));
-    for refused in [
-        "since=yesterday",
-        "since=",
-        "since=2026-11-10&until=2026-11-09",
-        // The current week, whose exact numbers could be found out with fake events.
-        "until=2026-11-16",
-        "since=2026-11-16",
-        "since=2000-01-01",
-        "since=2026-11-09&since=2026-11-10",
-        "min_group=1",
-        "%FF",
-    ] {
-        for path in ["/", "/report.json", "/report.csv"] {
-            let (status, body) = receiver.get_report(&format!("{path}?{refused}")).await;
-            assert_eq!(status, 400, "{path}?{refused}: {body}");
-            assert!(!body.contains("github"), "{body}");
-        }
-    }
-    receiver.stop().await;
-}
-
-/// Whether it is a report, a message about the query, or one about the store.
-#[tokio::test]
-async fn every_response_forbids_scripts_and_guessing_its_type() {
-    let receiver = TestReceiver::start().await;
-    store_sample(&receiver.store);
-    let client = client();
-    let mut types = Vec::new();
-    for (path, status) in [
-        ("/", 200),
-        ("/report.json", 200),
-        ("/report.csv", 200),
-        ("/?since=yesterday", 400),
-        ("/report.json?since=yesterday", 400),
-        ("/report.csv?since=yesterday", 400),
-        ("/report.json", 503),
-    ] {
-        if status == 503 {
-            std::fs::remove_file(receiver.directory.path().join(STORE)).unwrap();
-        }
-        let response = client.get(format!("http://{}{path}", receiver.report)).send().await.unwrap();
-        assert_eq!(response.status().as_u16(), status, "{path}");
-        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
-        assert!(header("content-security-policy").starts_with("default-src 'none'"), "{path}");
-        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
-        types.push(header("content-type").split(';').next().unwrap().to_owned());
-    }
-    let expected =
-        ["text/html", "application/json", "text/csv", "text/html", "text/plain", "text/plain", "text/plain"];
-    assert_eq!(types, expected);
-    receiver.stop().await;
-}
-
-/// The page links to other weeks and formats, relative to its own address.
-#[tokio::test]
-async fn the_links_of_the_page_lead_to_reports() {
-    let receiver = TestReceiver::start().await;
-    store_sample(&receiver.store);
-    let mut seen = Vec::new();
-    for page in ["/", "/?until=2026-10-01"] {
-        let (_, page) = receiver.get_report(page).await;
-        let links = page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
-        for link in links.filter(|link| !link.starts_with('#')) {
-            let (status, _) = receiver.get_report(&format!("/{}", link.replace("&amp;", "&"))).await;
-            assert_eq!(status, 200, "{link}");
-            seen.push(link);
-        }
-    }
-    let count = |start: &str| seen.iter().filter(|link| link.starts_with(start)).count();
-    // Three periods and the earlier weeks, and once the later ones.
-    assert_eq!((count("./?since="), count("report.csv?"), count("report.json?")), (9, 2, 2), "{seen:?}");
-    // A report that is printed has no server to link to.
-    let printed =
-        Report::from_store(&mut *receiver.store.open().unwrap(), WeekRange::ending(last_week(), 1), 10);
-    assert!(!printed.unwrap().render(Format::Html).contains("<nav"));
-    receiver.stop().await;
 }
 
 /// A report of a year has columns per week.

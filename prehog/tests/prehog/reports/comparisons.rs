@@ -1,0 +1,107 @@
+//! What two reports, or a report and the weeks before it, show together.
+
+use prehog::day::Week;
+use prehog::report::{DEFAULT_WEEKS, Format, Group, Report, Row, WeekRange};
+
+use super::{fill, fill_weeks, last_week};
+use crate::fixture::sqlite_in;
+
+/// The difference of two reports is what the weeks by which they differ show on their own.
+#[test]
+fn comparing_reports_reveals_no_small_group() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = sqlite_in(directory.path());
+    let mut opened = store.open().unwrap();
+    let first = Week(2000);
+    for week in 0..4_u32 {
+        let day = first.plus(i32::try_from(week).unwrap()).first_day();
+        fill(&mut *opened, day, "0.1.0", "github", week * 10_000, 100);
+        // Large in all weeks together, but small in the last one.
+        let rare = if week == 3 { 2 } else { 30 };
+        fill(&mut *opened, day, "0.2.0", "tpm", week * 10_000 + 5000, rare);
+    }
+    let mut starts = |from: i32, to: i32| {
+        let report =
+            Report::from_store(&mut *opened, WeekRange { first: first.plus(from), last: first.plus(to) }, 10)
+                .unwrap();
+        let mut rows = report.groups("join_type").iter().flat_map(|group| &group.table.rows);
+        rows.find(|row| row.value == "tpm").map_or(0, |row| row.starts)
+    };
+    assert_eq!(starts(0, 2), 90);
+    assert_eq!(starts(0, 3) - starts(0, 2), 0);
+    assert_eq!(starts(3, 3), 0);
+}
+
+#[test]
+fn a_report_compares_with_the_weeks_before_only_if_all_have_starts() {
+    let weeks = WeekRange::ending(last_week(), 2);
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = sqlite_in(directory.path()).open().unwrap();
+    fill_weeks(&mut *store, weeks);
+    let mut report = |weeks| Report::from_store(&mut *store, weeks, 10).unwrap();
+    let one_shot = |report: &Report| -> Row {
+        let [Group { table, .. }] = report.groups("run_mode") else { panic!("no run modes") };
+        table.rows.iter().find(|row| row.value == "one-shot").unwrap().clone()
+    };
+    // 10 starts more for each destination and week.
+    let compared = report(weeks);
+    assert_eq!(
+        compared.before.map(|before| (before.starts, before.until)),
+        Some((190, weeks.first_day().plus(-1)))
+    );
+    let row = one_shot(&compared);
+    assert_eq!((row.starts, row.before), (330, Some(130)));
+    assert_eq!(row.weeks, [Some(140), Some(190)]);
+    // The first of the three weeks before has no starts.
+    let longer = report(WeekRange { first: weeks.first.plus(-1), ..weeks });
+    assert_eq!((longer.before, one_shot(&longer).before), (None, None));
+}
+
+/// A receiver that was installed on a Saturday has a first week of two days.
+#[test]
+fn a_report_does_not_compare_with_a_week_that_may_be_incomplete() {
+    let weeks = WeekRange::ending(last_week(), 1);
+    let before_with = |days: &[i32]| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = sqlite_in(directory.path()).open().unwrap();
+        for (index, day) in (0..7).chain(days.iter().copied()).enumerate() {
+            let day = weeks.first_day().plus(day);
+            fill(&mut *store, day, "0.1.0", "github", u32::try_from(index).unwrap() * 100, 40);
+        }
+        let report = Report::from_store(&mut *store, weeks, 10).unwrap();
+        report.before.map(|before| before.starts)
+    };
+    assert_eq!(before_with(&[-2, -1]), None);
+    assert_eq!(before_with(&[-7, -2, -1]), Some(120));
+    // The receiver already ran in the week before.
+    assert_eq!(before_with(&[-8, -2, -1]), Some(80));
+    assert_eq!(before_with(&[-15, -2, -1]), None);
+}
+
+/// One start more per week can change a rounded number by 10 in each week. The page does not claim that it doubled.
+#[test]
+fn a_change_that_rounding_may_explain_is_not_shown_as_a_percentage() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = sqlite_in(directory.path()).open().unwrap();
+    let weeks = WeekRange::ending(last_week(), DEFAULT_WEEKS);
+    let mut next = 0;
+    for (range, starts) in [(weeks.before(), [19, 20, 300]), (weeks, [20, 19, 330])] {
+        for week in range.weeks() {
+            for (join_type, count) in ["tpm", "iam", "github"].into_iter().zip(starts) {
+                fill(&mut *store, week.first_day(), "0.1.0", join_type, next, count);
+                next += count;
+            }
+        }
+    }
+    let report = Report::from_store(&mut *store, weeks, 10).unwrap();
+    let [Group { table, .. }] = report.groups("join_type") else { panic!("no join methods") };
+    let numbers: Vec<_> = table.rows.iter().map(|row| (row.value.as_str(), row.before, row.starts)).collect();
+    assert_eq!(numbers, [("github", Some(3600), 3960), ("tpm", Some(120), 240), ("iam", Some(240), 120)]);
+    assert_eq!(table.max_hidden, 9 * 12);
+    let page = report.render(Format::Html);
+    let join_methods = page.split("id=\"join-type\"").nth(1).unwrap().split("</ul>").next().unwrap();
+    let changes: Vec<&str> =
+        join_methods.split("class=\"change\">").skip(2).map(|rest| rest.split('<').next().unwrap()).collect();
+    assert_eq!(changes, ["+10%", "min. +5%", "min. −5%"]);
+    assert!(!page.contains("+100%"), "{page}");
+}
