@@ -92,7 +92,8 @@ pub use overrides::Override;
 pub use provenance::{Origin, Origins, OverrideSource};
 pub(crate) use scalar::Sensitivity;
 pub use scalar::{
-    ByteLimit, Identifier, Location, Port, Principal, Secret, Setting, Switch, SystemId, is_on,
+    ByteLimit, Identifier, Location, OptionalString, Port, Principal, Secret, Setting, Switch, SystemId,
+    is_on,
 };
 pub use schema::{CONFIG as SCHEMA, CONFIG_V1 as SCHEMA_V1};
 pub use service::{

@@ -1,13 +1,13 @@
 //! Recognises findings that only follow from an error that is reported anyway: they are about a stand-in, or about something
 //! that is missing because the part that could contain it cannot be read. Depends on `repair` and `diagnostic`.
 
-use super::repair::Repaired;
+use super::repair::RepairedParts;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target, suggest};
 use crate::pointer::Pointer;
 
 /// The errors from which other findings can follow. Pointers refer to the file.
 pub(super) struct Causes<'a> {
-    repaired: &'a Repaired,
+    repaired: &'a RepairedParts,
     /// The targets of errors about values that expand to several properties: a join URI, or an entry of version 1. `None`
     /// if the value is not in the file.
     not_expanded: Vec<Option<Pointer>>,
@@ -15,7 +15,7 @@ pub(super) struct Causes<'a> {
 
 impl<'a> Causes<'a> {
     pub(super) fn new<'d>(
-        repaired: &'a Repaired,
+        repaired: &'a RepairedParts,
         diagnostics: impl IntoIterator<Item = &'d Diagnostic>,
     ) -> Self {
         let not_expanded = diagnostics.into_iter().filter(|diagnostic| match diagnostic.code {

@@ -3,12 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::scalar::OptionalString;
 use super::v1::{ConfigV1, DestinationV1, DirectoryV1, MemoryV1, TemplateBlockV1, TemplateName, TemplateV1};
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
 /// The result of a conversion.
-pub(super) struct Converted {
+pub(super) struct Conversion {
     /// The configuration in version 2 of the format.
     pub(super) value: Value,
     /// Pointers into version 2, each with the pointer into version 1 from which its value comes.
@@ -19,9 +20,9 @@ pub(super) struct Converted {
 
 /// Converts the value of a file, which `config` is deserialized from. Parts that cannot be converted are reported and
 /// left out.
-pub(super) fn convert(file: &Value, config: &ConfigV1) -> Converted {
+pub(super) fn convert(file: &Value, config: &ConfigV1) -> Conversion {
     let mut conversion =
-        Converted { value: json!({ "version": "v2" }), moved: Vec::new(), diagnostics: Vec::new() };
+        Conversion { value: json!({ "version": "v2" }), moved: Vec::new(), diagnostics: Vec::new() };
 
     for (key, value) in file.as_object().into_iter().flatten() {
         match key.as_str() {
@@ -69,7 +70,7 @@ pub(super) fn convert(file: &Value, config: &ConfigV1) -> Converted {
     conversion
 }
 
-impl Converted {
+impl Conversion {
     fn insert(&mut self, key: &str, value: Value) {
         if let Some(map) = self.value.as_object_mut() {
             map.insert(key.to_owned(), value);
@@ -152,7 +153,7 @@ impl Converted {
         let mut map = Map::new();
         map.insert("type".to_owned(), json!(target.type_name()));
         self.insert_properties(target, (from, to), v1, &templates, &mut map);
-        if v1.cluster.as_ref().is_some_and(|cluster| !cluster.is_empty()) && target != TargetType::Identity {
+        if v1.cluster.nonempty().is_some() && target != TargetType::Identity {
             let message = format!("`cluster` has no effect for {}", target.noun());
             self.diagnostics.push(
                 Diagnostic::new(Code::InvalidV1, Target::Key(from.key("cluster")), message)

@@ -22,7 +22,7 @@ pub(super) struct UnknownKeyContext<'a> {
 
 impl<'a> UnknownKeyContext<'a> {
     /// Returns the property that an unknown key means: a synonym, or a property with nearly the same name.
-    pub(super) fn meant(&self, key: &str) -> Option<&'a str> {
+    pub(super) fn intended(&self, key: &str) -> Option<&'a str> {
         if let Some(meaning) = self.meaning(key) {
             return meaning.meant;
         }

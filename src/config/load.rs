@@ -11,7 +11,7 @@ use super::disclosure::FileDisclosure;
 use super::load_options::LoadOptions;
 use super::overrides::Override;
 use super::provenance::{Origin, Origins, OverrideSource};
-use super::repair::Repaired;
+use super::repair::RepairedParts;
 use super::schema::FormatVersion;
 use super::stray_character::StrayCharacter;
 use super::structure::explain;
@@ -59,7 +59,7 @@ pub struct LoadOutcome {
     pub diagnostics: Vec<Diagnostic>,
     file: Arc<Value>,
     version: FormatVersion,
-    repaired: Repaired,
+    repaired: RepairedParts,
 }
 
 impl LoadOutcome {
@@ -88,7 +88,7 @@ fn load_with(file: Option<&[u8]>, overrides: &[Override], options: &LoadOptions)
         diagnostics: Vec::new(),
         file: Arc::new(json!({ "version": "v2" })),
         version: FormatVersion::V2,
-        repaired: Repaired::default(),
+        repaired: RepairedParts::default(),
     };
     if let Some(file) = file {
         let yaml = match yaml::decode(file) {

@@ -19,7 +19,7 @@ use crate::yaml::internal::Unreadable;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Repair {
     /// An unknown key is removed, or renamed to the property that it probably means.
-    Key { map: Pointer, key: String, meant: Option<Meant> },
+    Key { map: Pointer, key: String, intended: Option<IntendedProperty> },
     /// A missing property is added.
     Add { map: Pointer, key: String },
     /// An invalid value is replaced.
@@ -30,7 +30,7 @@ pub(super) enum Repair {
 
 /// The property that an unknown key means.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Meant {
+pub(super) struct IntendedProperty {
     pub(super) name: String,
     pub(super) form: Form,
 }
@@ -48,7 +48,7 @@ pub(super) enum Form {
 
 /// The parts of a file that were repaired. Pointers refer to the file.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Repaired {
+pub(super) struct RepairedParts {
     stand_ins: HashSet<Pointer>,
     /// Maps with a key that cannot be read.
     reduced: HashSet<Pointer>,
@@ -62,7 +62,7 @@ pub(super) struct Repaired {
 
 /// Marks what cannot be read as repaired. Its values are null, which is a stand-in only for an optional property: elsewhere,
 /// they get another one when the structure is checked.
-impl From<Unreadable> for Repaired {
+impl From<Unreadable> for RepairedParts {
     fn from(Unreadable { values, maps, nested, repetitive: _ }: Unreadable) -> Self {
         Self {
             incomplete: values.iter().filter_map(Pointer::parent).chain(maps.iter().cloned()).collect(),
@@ -74,7 +74,7 @@ impl From<Unreadable> for Repaired {
     }
 }
 
-impl Repaired {
+impl RepairedParts {
     /// Returns whether the value at a pointer is a stand-in or part of one.
     pub(super) fn is_stand_in(&self, pointer: &Pointer) -> bool {
         let mut current = Some(pointer.clone());
@@ -129,11 +129,13 @@ impl Repaired {
         repairs: Vec<Repair>,
         origins: &mut Origins,
     ) {
-        let mut keys: HashMap<Pointer, HashMap<String, Option<Meant>>> = HashMap::new();
+        let mut keys: HashMap<Pointer, HashMap<String, Option<IntendedProperty>>> = HashMap::new();
         let mut stand_ins = Vec::new();
         for repair in repairs {
             match repair {
-                Repair::Key { map, key, meant } => drop(keys.entry(map).or_default().insert(key, meant)),
+                Repair::Key { map, key, intended } => {
+                    drop(keys.entry(map).or_default().insert(key, intended))
+                }
                 Repair::Add { map, key } => stand_ins.push(map.key(&key)),
                 Repair::Replace(pointer) => stand_ins.push(pointer),
                 Repair::Wrap(pointer) => wrap(value, &pointer, origins),
@@ -143,7 +145,7 @@ impl Repaired {
             let Some(Value::Object(map)) = value.pointer_mut(pointer.as_str()) else { continue };
             if unknown.values().any(Option::is_none) {
                 let original = original(origins, &pointer);
-                let removed = unknown.iter().filter(|(_, meant)| meant.is_none());
+                let removed = unknown.iter().filter(|(_, intended)| intended.is_none());
                 self.removed.extend(removed.map(|(key, _)| original.key(key)));
                 self.incomplete.insert(original);
             }
@@ -177,7 +179,7 @@ fn wrap(value: &mut Value, pointer: &Pointer, origins: &mut Origins) {
 fn rename_keys(
     map: &mut Map<String, Value>,
     pointer: &Pointer,
-    unknown: &HashMap<String, Option<Meant>>,
+    unknown: &HashMap<String, Option<IntendedProperty>>,
     origins: &mut Origins,
 ) {
     let mut renamed = Vec::new();
@@ -185,17 +187,17 @@ fn rename_keys(
         match unknown.get(&key) {
             None => drop(map.insert(key, value)),
             Some(None) => {}
-            Some(Some(meant)) => renamed.push((key, meant, value)),
+            Some(Some(intended)) => renamed.push((key, intended, value)),
         }
     }
-    for (key, meant, value) in renamed {
+    for (key, intended, value) in renamed {
         let original = original(origins, pointer).key(&key);
-        let renamed = pointer.key(&meant.name);
-        match map.get_mut(&meant.name) {
+        let renamed = pointer.key(&intended.name);
+        match map.get_mut(&intended.name) {
             // The file contains both keys, or a flag or a variable has set a part of the value.
             Some(present) if !present.is_null() => fill(present, value, &renamed, &original, origins),
             _ => {
-                let (from, value) = match (meant.form, value) {
+                let (from, value) = match (intended.form, value) {
                     (Form::Entry, value) => {
                         origins.moved.insert(renamed.index(0), original.clone());
                         (original, json!([value]))
@@ -206,7 +208,7 @@ fn rename_keys(
                     (_, value) => (original, value),
                 };
                 origins.moved.insert(renamed, from);
-                map.insert(meant.name.clone(), value);
+                map.insert(intended.name.clone(), value);
             }
         }
     }

@@ -63,6 +63,12 @@ macro_rules! string {
             }
         }
 
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
         impl From<&str> for $name {
             fn from(value: &str) -> Self {
                 Self(value.to_owned())
@@ -89,6 +95,18 @@ macro_rules! string {
             }
         }
     };
+}
+
+/// An optional string of the configuration. An empty one counts as not set, as for the Go agent.
+pub trait OptionalString {
+    /// Returns the string, unless it is missing or empty.
+    fn nonempty(&self) -> Option<&str>;
+}
+
+impl<T: AsRef<str>> OptionalString for Option<T> {
+    fn nonempty(&self) -> Option<&str> {
+        self.as_ref().map(AsRef::as_ref).filter(|string| !string.is_empty())
+    }
 }
 
 string!(

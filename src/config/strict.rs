@@ -12,13 +12,13 @@ use serde_json::{Error, Map, Value};
 
 /// Deserializes a `T` from a value.
 pub(super) fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
-    T::deserialize(Strict(value))
+    T::deserialize(StrictDeserializer(value))
 }
 
 #[derive(Clone, Copy)]
-struct Strict<'a>(&'a Value);
+struct StrictDeserializer<'a>(&'a Value);
 
-impl Strict<'_> {
+impl StrictDeserializer<'_> {
     fn invalid_type<'de, V: Visitor<'de>>(self, visitor: &V) -> Error {
         let unexpected = match self.0 {
             Value::Null => Unexpected::Unit,
@@ -32,7 +32,7 @@ impl Strict<'_> {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Error> for Strict<'_> {
+impl<'de> IntoDeserializer<'de, Error> for StrictDeserializer<'_> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -40,7 +40,7 @@ impl<'de> IntoDeserializer<'de, Error> for Strict<'_> {
     }
 }
 
-impl<'de> Deserializer<'de> for Strict<'_> {
+impl<'de> Deserializer<'de> for StrictDeserializer<'_> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -55,7 +55,7 @@ impl<'de> Deserializer<'de> for Strict<'_> {
             },
             Value::String(string) => visitor.visit_str(string),
             Value::Array(items) => {
-                let mut items = SeqDeserializer::new(items.iter().map(Strict));
+                let mut items = SeqDeserializer::new(items.iter().map(StrictDeserializer));
                 let result = visitor.visit_seq(&mut items)?;
                 items.end()?;
                 Ok(result)
@@ -66,7 +66,8 @@ impl<'de> Deserializer<'de> for Strict<'_> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let Value::Object(map) = self.0 else { return Err(self.invalid_type(&visitor)) };
-        let mut entries = MapDeserializer::new(map.iter().map(|(key, value)| (key.as_str(), Strict(value))));
+        let mut entries =
+            MapDeserializer::new(map.iter().map(|(key, value)| (key.as_str(), StrictDeserializer(value))));
         let result = visitor.visit_map(&mut entries)?;
         entries.end()?;
         Ok(result)
@@ -126,7 +127,7 @@ impl<'de, 'a> EnumAccess<'de> for Tagged<'a> {
     type Variant = Contents<'a>;
 
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Contents<'a>), Error> {
-        Ok((seed.deserialize(Strict(self.variant))?, Contents(self.map)))
+        Ok((seed.deserialize(StrictDeserializer(self.variant))?, Contents(self.map)))
     }
 }
 
@@ -138,7 +139,9 @@ impl<'de> VariantAccess<'de> for Contents<'_> {
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
         let others = self.0.iter().filter(|(key, _)| *key != TYPE);
-        seed.deserialize(MapDeserializer::new(others.map(|(key, value)| (key.as_str(), Strict(value)))))
+        seed.deserialize(MapDeserializer::new(
+            others.map(|(key, value)| (key.as_str(), StrictDeserializer(value))),
+        ))
     }
 
     // The declared enums have no other kinds of variants.

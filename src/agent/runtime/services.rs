@@ -25,9 +25,9 @@ use crate::agent::teleport::auth_client::WorkloadSelector;
 use crate::config::{
     self, ApplicationProxyService, ApplicationService, ApplicationTunnelService, Config, ContextName,
     DatabaseFormat, DatabaseService, DatabaseTunnelService, Destination, Identifier, IdentityService,
-    KubernetesSelector, KubernetesService, KubernetesV2Service, Location, NamedService, SshCaType,
-    SshHostService, SupportedService, TrustDomain, WorkloadIdentityJwtService, WorkloadIdentitySelector,
-    WorkloadIdentityX509Service, is_on,
+    KubernetesSelector, KubernetesService, KubernetesV2Service, Location, NamedService, OptionalString,
+    SshCaType, SshHostService, SupportedService, TrustDomain, WorkloadIdentityJwtService,
+    WorkloadIdentitySelector, WorkloadIdentityX509Service, is_on,
 };
 
 /// All services, each kind in the order of the configuration.
@@ -353,9 +353,9 @@ fn workload_selector(selector: &WorkloadIdentitySelector) -> WorkloadSelector {
     )
 }
 
-/// Returns a string that is set and not empty.
+/// Returns a copy of a string that is set and not empty.
 fn non_empty(identifier: Option<&Identifier>) -> Option<String> {
-    identifier.map(|identifier| identifier.as_str().to_owned()).filter(|value| !value.is_empty())
+    identifier.nonempty().map(str::to_owned)
 }
 
 fn strings(identifiers: &[Identifier]) -> Vec<String> {

@@ -28,7 +28,7 @@ use crate::agent::platform::{Clock, Environment, Randomness};
 use crate::agent::service::context::ProxyAddresses;
 use crate::agent::service::output::Output;
 use crate::agent::teleport::discovery::AddressField;
-use crate::config::{self, Address, Config, JoinMethod, ListenAddress, Onboarding, is_on};
+use crate::config::{self, Address, Config, JoinMethod, ListenAddress, Onboarding, OptionalString, is_on};
 
 /// The arguments of [`Agent::new`](super::agent::Agent::new) besides the configuration.
 #[derive(Clone, Debug)]
@@ -272,7 +272,7 @@ fn onboarding(config: &Config) -> Result<(&Onboarding, JoinMethod), AgentError> 
     let onboarding = config.onboarding.as_ref().ok_or(AgentError::NoJoinMethod)?;
     let method = onboarding.join_method.ok_or(AgentError::NoJoinMethod)?;
     // The name is needed even with a stored identity, which all other join methods renew by joining again.
-    let has_token = onboarding.token.as_ref().is_some_and(|token| !token.is_empty());
+    let has_token = onboarding.token.nonempty().is_some();
     if has_token || method == JoinMethod::Token || method.supported().is_none() {
         Ok((onboarding, method))
     } else {
@@ -282,8 +282,7 @@ fn onboarding(config: &Config) -> Result<(&Onboarding, JoinMethod), AgentError> 
 
 /// Returns the key and the value of the address to use: the proxy's, if both are set.
 fn address(config: &Config) -> Result<(AddressField, &str), AgentError> {
-    let is_set =
-        |address: &Option<config::Location>| address.as_ref().is_some_and(|address| !address.is_empty());
+    let is_set = |address: &Option<config::Location>| address.nonempty().is_some();
     match (&config.proxy_server, &config.auth_server) {
         (Some(proxy), _) if is_set(&config.proxy_server) => Ok((AddressField::ProxyServer, proxy.as_str())),
         (_, Some(auth)) if is_set(&config.auth_server) => Ok((AddressField::AuthServer, auth.as_str())),

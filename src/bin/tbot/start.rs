@@ -9,7 +9,9 @@ use tbot::agent::{
     Agent, AgentError, AgentOptions, Clock, OutputFailure, Randomness, Signals, control, error_line,
     resolve_links,
 };
-use tbot::config::{EffectiveConfig, LoadOptions, Location, OverrideSource, ProcessContext, Purpose, is_on};
+use tbot::config::{
+    EffectiveConfig, LoadOptions, OptionalString, OverrideSource, ProcessContext, Purpose, is_on,
+};
 use tbot::diagnostic::{Code, Severity};
 use tbot::event::internal::Rules;
 use tbot::event::{BuildError, EnvOutcome, Provenance};
@@ -117,11 +119,9 @@ async fn run(
 fn log_start(configuration: &Configuration) {
     let config = configuration.effective().map(EffectiveConfig::config);
     let mode = config.map(|config| if config.is_oneshot() { "oneshot" } else { "continuous" });
-    let nonempty =
-        |address: &Location| Some(address.as_str().to_owned()).filter(|address| !address.is_empty());
-    let proxy_server = config.and_then(|config| config.proxy_server.as_ref()).and_then(nonempty);
+    let proxy_server = config.and_then(|config| config.proxy_server.nonempty());
     // Ignored if `proxy_server` is set.
-    let auth_server = config.and_then(|config| config.auth_server.as_ref()).and_then(nonempty);
+    let auth_server = config.and_then(|config| config.auth_server.nonempty());
     let auth_server = auth_server.filter(|_| proxy_server.is_none());
     let join_method = config.and_then(|config| config.onboarding.as_ref()?.join_method);
     tracing::info!(
@@ -129,8 +129,8 @@ fn log_start(configuration: &Configuration) {
         configuration = %escape(configuration.name()),
         // Fields that are `None` are not logged.
         mode = mode.map(display),
-        proxy_server = proxy_server.as_deref().map(escape).map(display),
-        auth_server = auth_server.as_deref().map(escape).map(display),
+        proxy_server = proxy_server.map(escape).map(display),
+        auth_server = auth_server.map(escape).map(display),
         join_method = join_method.map(display),
         services = config.map(|config| config.named_services().count()),
         "starting tbot"

@@ -2,14 +2,14 @@
 
 use super::findings::Findings;
 use crate::config::address::{Address, ListenAddress};
-use crate::config::scalar::Location;
+use crate::config::scalar::OptionalString;
 use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
-    let proxy = nonempty(config.proxy_server.as_ref());
-    let auth = nonempty(config.auth_server.as_ref());
+    let proxy = config.proxy_server.nonempty();
+    let auth = config.auth_server.nonempty();
     match (proxy, auth) {
         (Some(_), Some(_)) => {
             let target = Target::Value(Pointer::root().key("auth_server"));
@@ -39,16 +39,12 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         let severity = if proxy.is_some() { Severity::Warning } else { Severity::Error };
         check_server("auth_server", address, severity, findings);
     }
-    if let Some(address) = nonempty(config.diag_addr.as_ref())
+    if let Some(address) = config.diag_addr.nonempty()
         && let Err(error) = address.parse::<ListenAddress>()
     {
         let (pointer, help) = (Pointer::root().key("diag_addr"), ListenAddress::help_for(address, error));
         findings.report_value(Code::InvalidAddress, pointer, error.to_string(), help);
     }
-}
-
-fn nonempty(value: Option<&Location>) -> Option<&str> {
-    value.map(Location::as_str).filter(|value| !value.is_empty())
 }
 
 /// Reports a proxy in `auth_server`, which the Go agent accepted at first.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::config::destination::{Destination, KubernetesSecret};
 use crate::config::load_options::ProcessContext;
-use crate::config::scalar::{Identifier, Location};
+use crate::config::scalar::OptionalString;
 
 /// A key that is equal for two destinations if they are the same place.
 #[derive(PartialEq, Eq, Hash)]
@@ -45,17 +45,12 @@ impl<'a> Normalizer<'a> {
     where
         'a: 'd,
     {
-        let set = |value: &'d Option<Identifier>| {
-            value.as_ref().map(Identifier::as_str).filter(|value| !value.is_empty())
-        };
         let of_pod = self.0.and_then(|process| process.pod_namespace.as_deref());
-        let kubeconfig =
-            secret.kubeconfig_path.as_ref().map(Location::as_str).filter(|path| !path.is_empty());
         DestinationKey::Secret {
-            namespace: set(&secret.namespace).or(of_pod),
+            namespace: secret.namespace.nonempty().or(of_pod),
             name: secret.name.as_str(),
-            kubeconfig: kubeconfig.map(|path| self.normalize(path)),
-            context: set(&secret.kubeconfig_context),
+            kubeconfig: secret.kubeconfig_path.nonempty().map(|path| self.normalize(path)),
+            context: secret.kubeconfig_context.nonempty(),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::findings::Findings;
 use super::formats::{is_dns_label, is_dns_subdomain};
 use crate::config::destination::{AclMode, Destination, KubernetesSecret, SymlinkMode};
-use crate::config::scalar::Identifier;
+use crate::config::scalar::OptionalString;
 use crate::diagnostic::{Code, Target};
 use crate::pointer::Pointer;
 
@@ -58,8 +58,7 @@ fn check_weak_settings(
 
 fn check_secret(secret: &KubernetesSecret, pointer: &Pointer, findings: &mut Findings<'_>) {
     findings.require_nonempty(pointer, "name", secret.name.as_str());
-    let namespace =
-        secret.namespace.as_ref().map(Identifier::as_str).filter(|namespace| !namespace.is_empty());
+    let namespace = secret.namespace.nonempty();
     let names = [
         (
             "name",

@@ -5,7 +5,7 @@ use super::formats;
 use crate::config::address::Address;
 use crate::config::destination::Destination;
 use crate::config::onboarding::{JoinMethod, Onboarding};
-use crate::config::scalar::{Location, is_on};
+use crate::config::scalar::{OptionalString, is_on};
 use crate::config::token_request::{TokenHttpRequest, is_header_value, is_http_token};
 use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
@@ -21,13 +21,9 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     check_generic_oidc(onboarding, findings);
 }
 
-fn nonempty(value: Option<&Location>) -> Option<&str> {
-    value.map(Location::as_str).filter(|value| !value.is_empty())
-}
-
 fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findings: &mut Findings<'_>) {
     let has_pins = onboarding.ca_pins.as_ref().is_some_and(|pins| !pins.is_empty());
-    let has_path = nonempty(onboarding.ca_path.as_ref()).is_some();
+    let has_path = onboarding.ca_path.nonempty().is_some();
     let insecure = is_on(config.insecure);
     let pointer = Pointer::root();
     findings.exclude_both(&pointer, ("onboarding.ca_pins", "insecure"), (has_pins, insecure));
@@ -35,7 +31,7 @@ fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findi
     if !insecure {
         findings.exclude_both(&pointer, ("onboarding.ca_path", "onboarding.ca_pins"), (has_path, has_pins));
     }
-    if nonempty(config.proxy_server.as_ref()).is_some() {
+    if config.proxy_server.nonempty().is_some() {
         if !insecure {
             report_unused_authorities([("ca_pins", has_pins), ("ca_path", has_path)], findings);
         }
@@ -43,7 +39,7 @@ fn check_certificate_authorities(config: &Config, onboarding: &Onboarding, findi
         // On the usual ports of a proxy, the server is most probably one. Its certificate is verified without pins.
         let is_auth_server =
             |address: &str| address.parse::<Address>().is_ok_and(|address| !address.has_proxy_port());
-        let needs_authorities = nonempty(config.auth_server.as_ref()).is_some_and(is_auth_server);
+        let needs_authorities = config.auth_server.nonempty().is_some_and(is_auth_server);
         let severity = if needs_authorities { Severity::Error } else { Severity::Warning };
         check_pins(onboarding, severity, findings);
         if needs_authorities && !has_pins && !has_path && !insecure {
@@ -115,7 +111,7 @@ fn check_join_method(config: &Config, onboarding: &Onboarding, findings: &mut Fi
         );
         return;
     };
-    let has_token = onboarding.token.as_ref().is_some_and(|token| !token.is_empty());
+    let has_token = onboarding.token.nonempty().is_some();
     // With `join_method: token`, a stored identity needs no token. The other methods join again at every renewal.
     if !has_token && method != JoinMethod::Token && method.supported().is_some() {
         findings.missing(
@@ -157,10 +153,10 @@ fn check_join_method(config: &Config, onboarding: &Onboarding, findings: &mut Fi
 /// Returns whether the bot registers its key pair with a secret, rather than using a static key.
 fn registers_key_pair(onboarding: &Onboarding) -> bool {
     onboarding.bound_keypair.as_ref().is_some_and(|bound| {
-        let has_secret = bound.registration_secret.as_ref().is_some_and(|secret| !secret.is_empty());
-        let static_key = nonempty(bound.static_private_key_path.as_ref());
-        let static_key = static_key.or(nonempty(bound.static_key_path.as_ref()));
-        static_key.is_none() && (has_secret || nonempty(bound.registration_secret_path.as_ref()).is_some())
+        let has_secret = bound.registration_secret.nonempty().is_some();
+        let static_key = bound.static_private_key_path.nonempty();
+        let static_key = static_key.or(bound.static_key_path.nonempty());
+        static_key.is_none() && (has_secret || bound.registration_secret_path.nonempty().is_some())
     })
 }
 
@@ -207,8 +203,8 @@ fn check_bound_keypair(onboarding: &Onboarding, findings: &mut Findings<'_>) {
             &pointer,
             ("registration_secret", "registration_secret_path"),
             (
-                bound.registration_secret.as_ref().is_some_and(|secret| !secret.is_empty()),
-                nonempty(bound.registration_secret_path.as_ref()).is_some(),
+                bound.registration_secret.nonempty().is_some(),
+                bound.registration_secret_path.nonempty().is_some(),
             ),
         );
         if bound.static_key_path.is_some() {
@@ -221,8 +217,8 @@ fn check_bound_keypair(onboarding: &Onboarding, findings: &mut Findings<'_>) {
                 &pointer,
                 ("static_key_path", "static_private_key_path"),
                 (
-                    nonempty(bound.static_key_path.as_ref()).is_some(),
-                    nonempty(bound.static_private_key_path.as_ref()).is_some(),
+                    bound.static_key_path.nonempty().is_some(),
+                    bound.static_private_key_path.nonempty().is_some(),
                 ),
             );
         }
@@ -244,7 +240,7 @@ fn check_generic_oidc(onboarding: &Onboarding, findings: &mut Findings<'_>) {
     };
     let command = oidc.command.as_ref().filter(|command| !command.is_empty());
     let sources = [
-        ("env", oidc.env.as_ref().is_some_and(|env| !env.is_empty())),
+        ("env", oidc.env.nonempty().is_some()),
         ("command", command.is_some()),
         ("http_request", oidc.http_request.is_some()),
     ];

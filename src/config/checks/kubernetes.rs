@@ -3,7 +3,7 @@
 use super::findings::Findings;
 use super::formats;
 use super::templates::{Variable, template_problem};
-use crate::config::scalar::is_on;
+use crate::config::scalar::{OptionalString, is_on};
 use crate::config::service::{KubernetesArgoCdService, KubernetesSelector, KubernetesV2Service};
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
@@ -78,7 +78,7 @@ fn check_selectors(selectors: &[KubernetesSelector], pointer: &Pointer, findings
         );
     }
     for (index, selector) in selectors.iter().enumerate() {
-        let has_name = selector.name.as_ref().is_some_and(|name| !name.is_empty());
+        let has_name = selector.name.nonempty().is_some();
         let has_labels = selector.labels.as_ref().is_some_and(|labels| !labels.is_empty());
         findings.require_exactly_one(pointer.index(index), &[("name", has_name), ("labels", has_labels)]);
         findings.check_exact_name(&pointer.index(index), selector.name.as_ref(), r#"{"*": "*"}"#);

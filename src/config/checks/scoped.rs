@@ -2,7 +2,7 @@
 
 use super::findings::Findings;
 use crate::config::hints::quoted_list;
-use crate::config::scalar::is_on;
+use crate::config::scalar::{OptionalString, is_on};
 use crate::config::service::{Service, ServiceType};
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
@@ -20,12 +20,9 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
     }
     if let Service::Identity(identity) = service {
         let fields = [
-            ("cluster", identity.cluster.as_ref().is_some_and(|cluster| !cluster.is_empty())),
+            ("cluster", identity.cluster.nonempty().is_some()),
             ("allow_reissue", is_on(identity.allow_reissue)),
-            (
-                "delegation_session_id",
-                identity.delegation_session_id.as_ref().is_some_and(|id| !id.is_empty()),
-            ),
+            ("delegation_session_id", identity.delegation_session_id.nonempty().is_some()),
         ];
         for (key, is_set) in fields {
             if is_set {

@@ -4,7 +4,7 @@ use super::findings::Findings;
 use super::{destinations, formats, kubernetes, workload_identity};
 use crate::config::destination::Destination;
 use crate::config::listen_uri::ListenUri;
-use crate::config::scalar::{Identifier, Location};
+use crate::config::scalar::{Identifier, Location, OptionalString};
 use crate::config::service::{
     BeamsVnetService, DatabaseFormat, DatabaseService, DestinationUse, ListenerClients, Service,
     SpiffeSvidService, SpiffeWorkloadApiService, SvidSans,
@@ -152,7 +152,7 @@ fn exclude_roles_and_session(
     findings: &mut Findings<'_>,
 ) {
     let has_roles = !service.fields().roles().is_empty();
-    let has_session = session.is_some_and(|session| !session.is_empty());
+    let has_session = session.nonempty().is_some();
     findings.exclude_both(pointer, ("roles", "delegation_session_id"), (has_roles, has_session));
 }
 

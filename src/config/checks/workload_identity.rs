@@ -3,7 +3,7 @@
 use super::findings::Findings;
 use super::formats;
 use crate::config::duration::GoDuration;
-use crate::config::scalar::{Identifier, Location, Port, is_on};
+use crate::config::scalar::{Identifier, Location, OptionalString, Port, is_on};
 use crate::config::service::{
     Attestors, AwsRolesAnywhereService, Kubelet, WorkloadIdentityJwtService, WorkloadIdentitySelector,
 };
@@ -21,7 +21,7 @@ pub(super) fn check_selector(
     findings: &mut Findings<'_>,
 ) {
     let pointer = pointer.key("selector");
-    let has_name = selector.name.as_ref().is_some_and(|name| !name.is_empty());
+    let has_name = selector.name.nonempty().is_some();
     let has_labels = selector.labels.as_ref().is_some_and(|labels| !labels.is_empty());
     findings.require_exactly_one(pointer.clone(), &[("name", has_name), ("labels", has_labels)]);
     findings.check_exact_name(&pointer, selector.name.as_ref(), r#"{"*": ["*"]}"#);

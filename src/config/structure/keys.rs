@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{ExplainedViolation, Violation};
 use crate::config::hints::{self, UnknownKeyContext, quoted_list};
-use crate::config::repair::{Form, Meant, Repair};
+use crate::config::repair::{Form, IntendedProperty, Repair};
 use crate::config::stray_character::StrayCharacter;
 use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Target, display_key, suggest};
 
@@ -34,17 +34,17 @@ impl Violation<'_> {
                 continue;
             }
             let below = empty.as_ref().filter(|(_, names)| names.contains(&key.as_str()));
-            let meant = if below.is_none() { cx.meant(key) } else { None };
+            let intended = if below.is_none() { cx.intended(key) } else { None };
             // A flag may have set a part of a map or a list.
-            let is_set = |meant: &str| {
-                let value = map.and_then(|map| map.get(meant));
+            let is_set = |intended: &str| {
+                let value = map.and_then(|map| map.get(intended));
                 matches!(value, Some(Value::Bool(_) | Value::Number(_) | Value::String(_)))
             };
-            let present = meant.filter(|meant| is_set(meant));
+            let present = intended.filter(|intended| is_set(intended));
             let help = (explained.len() < MAX_SHOWN).then(|| match (below, present) {
                 (Some((block, _)), _) => format!("`{block}` is empty: indent what belongs to it"),
                 (None, Some(present)) => format!("remove it; `{present}` is set already"),
-                (None, None) => cx.hint(key, meant),
+                (None, None) => cx.hint(key, intended),
             });
             let mut message = format!("unknown key `{}`", display_key(key));
             if let Some(found) = StrayCharacter::find(key) {
@@ -58,7 +58,10 @@ impl Violation<'_> {
                 repair: Repair::Key {
                     map: self.pointer.clone(),
                     key: key.clone(),
-                    meant: meant.map(|name| Meant { name: name.to_owned(), form: cx.form(key, name, value) }),
+                    intended: intended.map(|name| IntendedProperty {
+                        name: name.to_owned(),
+                        form: cx.form(key, name, value),
+                    }),
                 },
             });
         }
@@ -69,7 +72,7 @@ impl Violation<'_> {
         let cx = self.key_context();
         let known: HashSet<&str> = hints::property_names(cx.map_schema).into_iter().collect();
         let mut keys = self.instance.as_object().into_iter().flat_map(Map::keys);
-        if keys.any(|present| !known.contains(present.as_str()) && cx.meant(present) == Some(key)) {
+        if keys.any(|present| !known.contains(present.as_str()) && cx.intended(present) == Some(key)) {
             return None;
         }
         let mut diagnostic = self.at_value(Code::MissingKey, format!("`{key}` is missing"));
@@ -87,8 +90,8 @@ impl Violation<'_> {
         let message = format!("unknown key `{}`", display_key(key));
         let diagnostic = Diagnostic::new(Code::UnknownKey, Target::Key(self.pointer.key(key)), message)
             .with_help("did you mean `type`?");
-        let meant = Some(Meant { name: "type".to_owned(), form: Form::Same });
-        let repair = Repair::Key { map: self.pointer.clone(), key: key.clone(), meant };
+        let intended = Some(IntendedProperty { name: "type".to_owned(), form: Form::Same });
+        let repair = Repair::Key { map: self.pointer.clone(), key: key.clone(), intended };
         ExplainedViolation { diagnostic: Some(diagnostic), repair }
     }
 
