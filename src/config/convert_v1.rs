@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::scalar::OptionalString;
+use super::scalar::OptionalString as _;
 use super::v1::{ConfigV1, DestinationV1, DirectoryV1, MemoryV1, TemplateBlockV1, TemplateName, TemplateV1};
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;

@@ -74,6 +74,10 @@ impl LoadOutcome {
 ///
 /// Reports all problems at once: the meaning of a file is checked even if parts of its structure are invalid. `options` is
 /// a [`Purpose`](super::Purpose) if nothing is known about the process that will use the configuration.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers have a string or bytes, and `None` needs no reference"
+)]
 pub fn load(
     file: Option<impl AsRef<[u8]>>,
     overrides: &[Override],

@@ -134,7 +134,7 @@ impl RepairedParts {
         for repair in repairs {
             match repair {
                 Repair::Key { map, key, intended } => {
-                    drop(keys.entry(map).or_default().insert(key, intended))
+                    drop(keys.entry(map).or_default().insert(key, intended));
                 }
                 Repair::Add { map, key } => stand_ins.push(map.key(&key)),
                 Repair::Replace(pointer) => stand_ins.push(pointer),

@@ -25,7 +25,7 @@ use crate::agent::teleport::auth_client::WorkloadSelector;
 use crate::config::{
     self, ApplicationProxyService, ApplicationService, ApplicationTunnelService, Config, ContextName,
     DatabaseFormat, DatabaseService, DatabaseTunnelService, Destination, Identifier, IdentityService,
-    KubernetesSelector, KubernetesService, KubernetesV2Service, Location, NamedService, OptionalString,
+    KubernetesSelector, KubernetesService, KubernetesV2Service, Location, NamedService, OptionalString as _,
     SshCaType, SshHostService, SupportedService, TrustDomain, WorkloadIdentityJwtService,
     WorkloadIdentitySelector, WorkloadIdentityX509Service, is_on,
 };

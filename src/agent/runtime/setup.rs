@@ -28,7 +28,9 @@ use crate::agent::platform::{Clock, Environment, Randomness};
 use crate::agent::service::context::ProxyAddresses;
 use crate::agent::service::output::Output;
 use crate::agent::teleport::discovery::AddressField;
-use crate::config::{self, Address, Config, JoinMethod, ListenAddress, Onboarding, OptionalString, is_on};
+use crate::config::{
+    self, Address, Config, JoinMethod, ListenAddress, Onboarding, OptionalString as _, is_on,
+};
 
 /// The arguments of [`Agent::new`](super::agent::Agent::new) besides the configuration.
 #[derive(Clone, Debug)]

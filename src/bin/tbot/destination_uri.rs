@@ -75,7 +75,7 @@ pub(crate) fn parse(uri: &str) -> Result<Value, DestinationUriError> {
     }
 }
 
-/// Whether a path is a destination in its short form, and not the path of a directory.
+/// Returns whether a path is a destination in its short form, and not the path of a directory.
 pub(crate) fn is_uri(path: &str) -> bool {
     path.split_once("://").is_some_and(|(scheme, _)| !scheme.contains('/'))
 }

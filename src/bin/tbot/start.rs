@@ -10,7 +10,7 @@ use tbot::agent::{
     resolve_links,
 };
 use tbot::config::{
-    EffectiveConfig, LoadOptions, OptionalString, OverrideSource, ProcessContext, Purpose, is_on,
+    EffectiveConfig, LoadOptions, OptionalString as _, OverrideSource, ProcessContext, Purpose, is_on,
 };
 use tbot::diagnostic::{Code, Severity};
 use tbot::event::internal::Rules;

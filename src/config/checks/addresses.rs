@@ -2,7 +2,7 @@
 
 use super::findings::Findings;
 use crate::config::address::{Address, ListenAddress};
-use crate::config::scalar::OptionalString;
+use crate::config::scalar::OptionalString as _;
 use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;

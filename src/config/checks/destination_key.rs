@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::config::destination::{Destination, KubernetesSecret};
 use crate::config::load_options::ProcessContext;
-use crate::config::scalar::OptionalString;
+use crate::config::scalar::OptionalString as _;
 
 /// A key that is equal for two destinations if they are the same place.
 #[derive(PartialEq, Eq, Hash)]

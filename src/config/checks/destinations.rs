@@ -3,7 +3,7 @@
 use super::findings::Findings;
 use super::formats::{is_dns_label, is_dns_subdomain};
 use crate::config::destination::{AclMode, Destination, KubernetesSecret, SymlinkMode};
-use crate::config::scalar::OptionalString;
+use crate::config::scalar::OptionalString as _;
 use crate::diagnostic::{Code, Target};
 use crate::pointer::Pointer;
 

@@ -5,7 +5,7 @@ use super::formats;
 use crate::config::address::Address;
 use crate::config::destination::Destination;
 use crate::config::onboarding::{JoinMethod, Onboarding};
-use crate::config::scalar::{OptionalString, is_on};
+use crate::config::scalar::{OptionalString as _, is_on};
 use crate::config::token_request::{TokenHttpRequest, is_header_value, is_http_token};
 use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};

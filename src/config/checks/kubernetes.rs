@@ -3,7 +3,7 @@
 use super::findings::Findings;
 use super::formats;
 use super::templates::{Variable, template_problem};
-use crate::config::scalar::{OptionalString, is_on};
+use crate::config::scalar::{OptionalString as _, is_on};
 use crate::config::service::{KubernetesArgoCdService, KubernetesSelector, KubernetesV2Service};
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;

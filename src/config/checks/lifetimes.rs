@@ -40,15 +40,12 @@ pub(super) fn check_top_level(config: &Config, findings: &mut Findings<'_>) {
     let lifetime = EffectiveLifetime {
         ttl: (config.credential_ttl(), root.key(ttl_key)),
         interval: (config.renewal_interval(), root.key("renewal_interval")),
+        // The defaults are consistent, so if a check fails, the file sets at least one of the two.
+        ttl_is_set: config.credential_ttl.is_some() || config.certificate_ttl.is_some(),
         oneshot: config.is_oneshot(),
         may_exceed_max: false,
     };
-    // The defaults are consistent, so if a check fails, the file sets at least one of the two.
-    lifetime.check(
-        Severity::Warning,
-        config.credential_ttl.is_some() || config.certificate_ttl.is_some(),
-        findings,
-    );
+    lifetime.check(Severity::Warning, findings);
 }
 
 pub(super) fn check_service(
@@ -72,10 +69,11 @@ pub(super) fn check_service(
             let lifetime = EffectiveLifetime {
                 ttl: (ttl, pointer.key(ttl_key)),
                 interval: (interval, pointer.key("renewal_interval")),
+                ttl_is_set: true,
                 oneshot: config.is_oneshot(),
                 may_exceed_max: service.service_type().long_lived,
             };
-            lifetime.check(Severity::Error, true, findings);
+            lifetime.check(Severity::Error, findings);
         }
         (Some(_), None) => report_incomplete(&pointer(), ttl_key, "renewal_interval", findings),
         (None, Some(_)) => report_incomplete(&pointer(), "renewal_interval", "credential_ttl", findings),
@@ -118,6 +116,8 @@ fn check_interval(interval: GoDuration, pointer: &Pointer, findings: &mut Findin
 struct EffectiveLifetime {
     ttl: (GoDuration, Pointer),
     interval: (GoDuration, Pointer),
+    /// Whether the file sets the lifetime. A finding about both values then refers to it.
+    ttl_is_set: bool,
     oneshot: bool,
     /// Whether clusters of all versions allow these credentials to live longer than [`OLD_MAX_TTL`], even than
     /// [`MAX_TTL`].
@@ -125,7 +125,7 @@ struct EffectiveLifetime {
 }
 
 impl EffectiveLifetime {
-    fn check(self, severity: Severity, ttl_is_set: bool, findings: &mut Findings<'_>) {
+    fn check(self, severity: Severity, findings: &mut Findings<'_>) {
         let (ttl, ttl_pointer) = self.ttl;
         let (interval, interval_pointer) = self.interval;
         for (duration, pointer, what) in [
@@ -149,7 +149,7 @@ impl EffectiveLifetime {
             check_interval(interval, &interval_pointer, findings);
         }
         if ttl <= interval && !self.oneshot {
-            let pointer = if ttl_is_set { &ttl_pointer } else { &interval_pointer }.clone();
+            let pointer = if self.ttl_is_set { &ttl_pointer } else { &interval_pointer }.clone();
             let message = format!("credentials expire after {ttl}, but are renewed only every {interval}");
             // The Go agent accepts equal values, although the credentials expire before their renewal has ended.
             let severity = if ttl == interval { Severity::Warning } else { severity };

@@ -2,7 +2,7 @@
 
 use super::findings::Findings;
 use crate::config::hints::quoted_list;
-use crate::config::scalar::{OptionalString, is_on};
+use crate::config::scalar::{OptionalString as _, is_on};
 use crate::config::service::{Service, ServiceType};
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;

@@ -4,7 +4,7 @@ use super::findings::Findings;
 use super::{destinations, formats, kubernetes, workload_identity};
 use crate::config::destination::Destination;
 use crate::config::listen_uri::ListenUri;
-use crate::config::scalar::{Identifier, Location, OptionalString};
+use crate::config::scalar::{Identifier, Location, OptionalString as _};
 use crate::config::service::{
     BeamsVnetService, DatabaseFormat, DatabaseService, DestinationUse, ListenerClients, Service,
     SpiffeSvidService, SpiffeWorkloadApiService, SvidSans,

@@ -3,7 +3,7 @@
 use super::findings::Findings;
 use super::formats;
 use crate::config::duration::GoDuration;
-use crate::config::scalar::{Identifier, Location, OptionalString, Port, is_on};
+use crate::config::scalar::{Identifier, Location, OptionalString as _, Port, is_on};
 use crate::config::service::{
     Attestors, AwsRolesAnywhereService, Kubelet, WorkloadIdentityJwtService, WorkloadIdentitySelector,
 };

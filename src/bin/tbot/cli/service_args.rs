@@ -78,22 +78,22 @@ impl Subcommand for ServiceArgs {
 }
 
 impl ServiceArgs {
-    /// The name of the command.
+    /// Returns the name of the command.
     pub(crate) const fn name(&self) -> &'static str {
         self.command.name
     }
 
-    /// Whether this is `legacy`, the command that `tbot start` runs if none is given.
+    /// Returns whether this is `legacy`, the command that `tbot start` runs if none is given.
     pub(crate) fn is_legacy(&self) -> bool {
         self.name() == LEGACY
     }
 
-    /// Whether the command adds a service of the type with its name.
+    /// Returns whether the command adds a service of the type with its name.
     pub(crate) const fn adds_service(&self) -> bool {
         self.command.adds_service
     }
 
-    /// The flags that the user has given.
+    /// Returns the flags that the user has given.
     pub(crate) fn flags(&self) -> &[GivenFlag] {
         &self.flags
     }

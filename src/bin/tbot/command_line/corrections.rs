@@ -119,7 +119,7 @@ fn without_unlikely_tips(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Whether a name is a likely correction of what is written: a misspelling, or a part of the other.
+/// Returns whether a name is a likely correction of what is written: a misspelling, or a part of the other.
 fn is_likely(written: &str, name: &str) -> bool {
     let [written, name] = [written, name].map(|word| word.trim_start_matches('-'));
     let has_part = written.starts_with(name) || name.starts_with(written);
