@@ -200,10 +200,10 @@ codes! {
     SecretLooksLikePath "secret-looks-like-path" Warning Meaning "0.1.0" "A registration secret looks like a path. It is used as it is written; `registration_secret_path` names a file.";
     NotExpanded      "not-expanded"      Warning Meaning   "0.1.0" "A variable or `~` in a value is not expanded. The value contains `${...}` or `$NAME`, or starts with `~`.";
     AddressWithoutPort "address-without-port" Warning Meaning "0.1.0" "An address has no port; 443 is assumed.";
-    AddressWithoutHost "address-without-host" Note Meaning "0.1.0" "A service listens on an address without a host; 127.0.0.1 is assumed. Teleport's own agent listens on all addresses.";
+    AddressWithoutHost "address-without-host" Note Meaning "0.1.0" "An address to listen on has no host. 127.0.0.1 is assumed; Teleport's own agent listens on all addresses.";
     BothAddresses    "both-addresses"    Warning Meaning   "0.1.0" "Both a proxy and an auth server are set. `proxy_server` is used.";
     WildcardName     "wildcard-name"     Warning Meaning   "0.1.0" "The name in a selector contains a `*`. Names are compared exactly, so nothing is selected.";
-    SameDestination  "same-destination"  Warning Meaning   "0.1.0" "Two services write the same file to a directory, or both write to one Kubernetes Secret. An error if one of them is the storage, in which nothing else may be.";
+    SameDestination  "same-destination"  Warning Meaning   "0.1.0" "Two services write to the same destination. They write a file of the same name, or to one Kubernetes Secret. An error if one of them is the storage.";
     UnusedBlock      "unused-block"      Warning Meaning   "0.1.0" "A block belongs to another join method.";
     UnusedAuthorities "unused-authorities" Warning Meaning "0.1.0" "`ca_pins` or `ca_path` has no effect. It applies only to an auth server, and `proxy_server` is set.";
     RelativeTokenPath "relative-token-path" Warning Meaning "0.1.0" "A token looks like a relative path. Only an absolute path is read as a file.";
