@@ -4,7 +4,6 @@
 use serde_json::Value;
 
 use super::onboarding::JoinMethod;
-use super::repair::Form;
 use super::schema::{accepts, locate, locate_branch, resolve, union_branches};
 use super::vocabulary;
 use super::words::{self, Meaning, WordPlace};
@@ -45,22 +44,6 @@ impl<'a> UnknownKeyContext<'a> {
         let (name, _) =
             properties.iter().find(|(name, schema)| is_plural(name) && accepts(schema, "array"))?;
         Some(name)
-    }
-
-    /// Returns how the value of an unknown key becomes that of the property `meant`.
-    pub(super) fn form(&self, key: &str, meant: &str, value: &Value) -> Form {
-        let schema = self.map_schema.and_then(|map| resolve(self.schema, &map["properties"][meant]));
-        match value {
-            Value::Null => Form::Same,
-            Value::Array(entries)
-                if entries.len() == 1 && schema.is_some_and(|meant| accepts(meant, "object")) =>
-            {
-                Form::ListOfOne
-            }
-            Value::Array(_) => Form::Same,
-            _ if self.list_of(key) == Some(meant) => Form::Entry,
-            _ => Form::Same,
-        }
     }
 
     /// Returns the property of the map whose name differs from the key only in a `_name` at the end.

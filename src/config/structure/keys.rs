@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{ExplainedViolation, Violation};
 use crate::config::hints::{self, UnknownKeyContext, quoted_list};
 use crate::config::repair::{Form, IntendedProperty, Repair};
+use crate::config::schema::{accepts, resolve};
 use crate::config::stray_character::StrayCharacter;
 use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Target, display_key, suggest};
 
@@ -60,7 +61,7 @@ impl Violation<'_> {
                     key: key.clone(),
                     intended: intended.map(|name| IntendedProperty {
                         name: name.to_owned(),
-                        form: cx.form(key, name, value),
+                        form: form(&cx, key, name, value),
                     }),
                 },
             });
@@ -121,6 +122,18 @@ impl Violation<'_> {
         }
         let description = map_schema?["properties"][key]["description"].as_str()?;
         Some(format!("`{key}`: {}", clause(description)))
+    }
+}
+
+/// Returns how the value of an unknown key becomes that of the property `meant`.
+fn form(cx: &UnknownKeyContext<'_>, key: &str, meant: &str, value: &Value) -> Form {
+    let schema = cx.map_schema.and_then(|map| resolve(cx.schema, &map["properties"][meant]));
+    let is_map = schema.is_some_and(|schema| accepts(schema, "object"));
+    match value {
+        Value::Array(entries) if entries.len() == 1 && is_map => Form::ListOfOne,
+        Value::Array(_) | Value::Null => Form::Same,
+        _ if cx.list_of(key) == Some(meant) => Form::Entry,
+        _ => Form::Same,
     }
 }
 
