@@ -24,8 +24,8 @@ pub struct Overlap {
 }
 
 impl Config {
-    /// Returns the overlaps that [`load`](super::load) reports as errors if it knows this process.
-    pub(crate) fn overlaps(&self, process: ProcessContext) -> Vec<Overlap> {
+    /// Returns the overlaps that [`load`](super::load) reports as errors if it knows this process. `Agent::new` refuses them.
+    pub fn overlaps(&self, process: ProcessContext) -> Vec<Overlap> {
         let found = checks::errors_of_overlaps(self, process).into_iter();
         let overlaps = found.map(|found| Overlap {
             code: found.code,
