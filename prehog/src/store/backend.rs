@@ -97,12 +97,21 @@ pub trait Store: Send {
     /// Returns an error if the store cannot be read.
     fn size(&mut self) -> Result<u64, StoreError>;
 
-    /// Checks that the store responds and is writable.
+    /// Checks that the store responds and, as far as this is known without storing a submission, is writable.
     ///
     /// # Errors
     ///
     /// Returns an error if it does not respond or is not writable.
-    fn probe(&mut self) -> Result<(), StoreError>;
+    fn probe(&mut self) -> Result<Probed, StoreError>;
+}
+
+/// What a successful [`Store::probe`] has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// Submissions can be stored.
+    IsWritable,
+    /// The store responds, but nothing was written. A batch may still fail, for example because the disk is full.
+    Responds,
 }
 
 /// The result of [`Store::fold`].
@@ -148,9 +157,14 @@ pub enum StoreError {
         /// The reason.
         error: std::io::Error,
     },
-    /// A backup would replace a file of this store or of another one.
-    #[error("{0} belongs to a store; write the backup to another file")]
+    /// A backup would replace a file of this store.
+    #[error("{0} belongs to the store; write the backup to another file")]
     BackupReplacesStore(PathBuf),
+    /// A backup would replace the file of another store, or one that was opened as a store.
+    #[error(
+        "{0} exists, so a store is in this place; write the backup to another file, or remove {0} if no prehog uses it"
+    )]
+    BackupReplacesOtherStore(PathBuf),
     /// Another process writes a backup to the same file, or was killed while it did so.
     #[error("{0} exists; another backup is running, or was killed: remove the file if none is running")]
     BackupRunning(PathBuf),

@@ -20,7 +20,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::backend::{FoldResult, ID_RETENTION_DAYS, Sink, Store, StoreError, Tally};
+use super::backend::{FoldResult, ID_RETENTION_DAYS, Probed, Sink, Store, StoreError, Tally};
 use super::expiry::TRUSTED_AFTER_DAYS;
 use crate::day::{Day, Week};
 use crate::facet::FacetId;
@@ -57,8 +57,21 @@ impl ClickHouse {
         let http = http.with_settings(settings);
         let columns = tables::migrate(&http, &layout)?;
         let sql = Sql::new(schema, &columns.writable(schema, STARTS), &layout);
-        warn_about_logs(&http);
         Ok(Self { schema, http, layout, sql, recent_columns: columns.writable(schema, RECENT) })
+    }
+
+    /// Warns if the server keeps a log that shows when each event arrived. Its default configuration does.
+    pub(super) fn warn_about_logs(&self) {
+        let query = "SELECT name FROM system.tables WHERE database = 'system' AND name IN ('part_log', 'text_log') ORDER BY name";
+        // A user without access to the table can still store events.
+        let rows: Vec<ResultRow> = self.http.system_rows(query).unwrap_or_default();
+        let logs: Vec<&str> = rows.iter().filter_map(|row| text(row, "name").ok()).collect();
+        if !logs.is_empty() {
+            tracing::warn!(
+                "the ClickHouse server keeps {}, which shows when each event arrived: turn it off in the configuration of the server",
+                logs.join(" and ")
+            );
+        }
     }
 
     /// Selects all starts of these days.
@@ -104,20 +117,6 @@ impl ClickHouse {
             }
         }
         Ok(())
-    }
-}
-
-/// Warns if the server keeps a log that shows when each event arrived. Its default configuration does.
-fn warn_about_logs(http: &Http) {
-    let query = "SELECT name FROM system.tables WHERE database = 'system' AND name IN ('part_log', 'text_log') ORDER BY name";
-    // A user without access to the table can still store events.
-    let rows: Vec<ResultRow> = http.system_rows(query).unwrap_or_default();
-    let logs: Vec<&str> = rows.iter().filter_map(|row| text(row, "name").ok()).collect();
-    if !logs.is_empty() {
-        tracing::warn!(
-            "the ClickHouse server keeps {}, which shows when each event arrived: turn it off in the configuration of the server",
-            logs.join(" and ")
-        );
     }
 }
 
@@ -230,7 +229,8 @@ impl Store for ClickHouse {
         row.first().map_or(Ok(0), |row| number(row, "total"))
     }
 
-    fn probe(&mut self) -> Result<(), StoreError> {
-        self.http.probe(&self.layout.probe())
+    fn probe(&mut self) -> Result<Probed, StoreError> {
+        self.http.probe(&self.layout.probe())?;
+        Ok(Probed::Responds)
     }
 }

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
-use super::backend::{FOLD_BATCH, FoldResult, Sink, Store, StoreError, Tally};
+use super::backend::{FOLD_BATCH, FoldResult, Probed, Sink, Store, StoreError, Tally};
 use super::expiry::TRUSTED_AFTER_DAYS;
 use super::migrations;
 use crate::day::{Day, Week};
@@ -161,10 +161,13 @@ impl Store for Sqlite {
     fn back_up(&mut self, file: &Path) -> Result<(), StoreError> {
         let part = with_suffix(file, backup::PART_SUFFIX);
         let is_of_store = |path: &Path| self.file.contains(path) || self.inbox.file.contains(path);
-        // A backup has none of these files, and one of another backup would be taken for a part of the new one.
-        let is_store = STORE_SUFFIXES.iter().any(|suffix| with_suffix(file, suffix).exists());
-        if is_store || is_of_store(file) || is_of_store(&part) {
+        if is_of_store(file) || is_of_store(&part) {
             return Err(StoreError::BackupReplacesStore(file.to_owned()));
+        }
+        // A backup has none of these files, and one of another backup would be taken for a part of the new one.
+        let mut files_of_store = STORE_SUFFIXES.iter().map(|suffix| with_suffix(file, suffix));
+        if let Some(found) = files_of_store.find(|path| path.exists()) {
+            return Err(StoreError::BackupReplacesOtherStore(found));
         }
         self.fold_all()?;
         backup::write(&self.file.connection, file)
@@ -210,7 +213,7 @@ impl Store for Sqlite {
         Ok(self.file.size()? + self.inbox.file.size()?)
     }
 
-    fn probe(&mut self) -> Result<(), StoreError> {
+    fn probe(&mut self) -> Result<Probed, StoreError> {
         self.check_in_place()?;
         self.inbox.probe()?;
         // Storing needs only the inbox. While another connection writes to the main file, as counting does, it is writable.
@@ -218,11 +221,10 @@ impl Store for Sqlite {
         let probed = self.probe_main_file();
         self.file.connection.busy_handler(Some(wait_while_busy))?;
         match probed {
-            Err(StoreError::Sqlite(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                Ok(())
-            }
-            result => result,
+            Err(StoreError::Sqlite(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {}
+            result => result?,
         }
+        Ok(Probed::IsWritable)
     }
 }
 

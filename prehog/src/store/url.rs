@@ -79,11 +79,15 @@ impl StoreUrl {
     pub fn open(&self) -> Result<Box<dyn Store>, StoreError> {
         Ok(match self {
             Self::Sqlite(path) => Box::new(Sqlite::open(path)?),
-            Self::ClickHouse(url) => Box::new(ClickHouse::open(url)?),
+            Self::ClickHouse(url) => {
+                let store = ClickHouse::open(url)?;
+                store.warn_about_logs();
+                Box::new(store)
+            }
         })
     }
 
-    /// Like [`open`](Self::open), but does not create a SQLite file.
+    /// Like [`open`](Self::open), but does not create a SQLite file, and warns about nothing.
     ///
     /// # Errors
     ///
@@ -91,7 +95,7 @@ impl StoreUrl {
     pub fn open_existing(&self) -> Result<Box<dyn Store>, StoreError> {
         match self {
             Self::Sqlite(path) => Ok(Box::new(Sqlite::open_existing(path)?)),
-            Self::ClickHouse(_) => self.open(),
+            Self::ClickHouse(url) => Ok(Box::new(ClickHouse::open(url)?)),
         }
     }
 }

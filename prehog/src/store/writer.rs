@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::backend::{FOLD_BATCH, MAX_BATCH, Store};
+use super::backend::{FOLD_BATCH, MAX_BATCH, Probed, Store};
 use super::distinct_values::DistinctValues;
 use super::maintenance::{LastAttempts, Maintenance, MaintenanceTask};
 use super::reopening::{LastAttempt, ReopeningStore};
@@ -120,7 +120,7 @@ impl Writer {
         let distinct_values = DistinctValues::new(EventSchema::embedded()?);
         let writer = WriterThread {
             store: ReopeningStore::new(url.clone(), store),
-            is_up,
+            must_probe: !is_up,
             last_attempt: LastAttempt::new("the store is unavailable; senders are asked to try again later"),
             metrics: Arc::clone(&metrics),
             tasks: tasks.clone(),
@@ -193,8 +193,8 @@ impl Writer {
 struct WriterThread {
     store: ReopeningStore,
     last_attempt: LastAttempt,
-    /// Whether the store was writable when it was last written or probed.
-    is_up: bool,
+    /// Whether to probe the store soon, because the last batch or probe failed.
+    must_probe: bool,
     metrics: Arc<Metrics>,
     tasks: SyncSender<MaintenanceTask>,
     /// Whether the maintenance thread already knows that there are submissions to fold.
@@ -209,10 +209,10 @@ struct WriterThread {
 impl WriterThread {
     fn run(mut self, queued: &Receiver<Request>) {
         loop {
-            // While the store is up, there is nothing to find out: a probe would only wake its disk or its server.
-            let received = match self.is_up {
-                true => queued.recv().map_err(RecvTimeoutError::from),
-                false => queued.recv_timeout(PROBE_INTERVAL),
+            // Otherwise there is nothing to find out: a probe would only wake the disk or the server of the store.
+            let received = match self.must_probe {
+                false => queued.recv().map_err(RecvTimeoutError::from),
+                true => queued.recv_timeout(PROBE_INTERVAL),
             };
             match received {
                 Ok(first) => self.serve(std::iter::once(first).chain(queued.try_iter().take(MAX_BATCH - 1))),
@@ -237,10 +237,10 @@ impl WriterThread {
             self.write(batch, senders);
         }
         if !probes.is_empty() {
-            let is_up = self.probe();
+            let is_ready = self.probe();
             for sender in probes {
                 // The caller may have stopped waiting.
-                let _ = sender.send(is_up);
+                let _ = sender.send(is_ready);
             }
         }
     }
@@ -255,27 +255,33 @@ impl WriterThread {
                 let _ = sender.send((result, submission));
             }
         });
-        if result.is_ok() {
-            self.request_fold(count);
-        }
-        self.close_after_failure();
-    }
-
-    /// After a failure, makes the maintenance thread close its files, too. As long as it has files open that were replaced or
-    /// were not writable, this thread cannot use those that are there now.
-    fn close_after_failure(&self) {
-        if !self.is_up {
-            // If the task does not fit into the queue, the next failure sends another one.
-            let _ = self.tasks.try_send(MaintenanceTask::Close);
+        match result {
+            Ok(()) => self.request_fold(count),
+            Err(_) => self.close_for_maintenance(),
         }
     }
 
-    /// Returns true if the store is writable. The log says only what happens to submissions.
+    /// Makes the maintenance thread close its files after a failure of this thread. As long as it has files open that were replaced
+    /// or were not writable, this thread cannot use those that are there now.
+    fn close_for_maintenance(&self) {
+        // If the task does not fit into the queue, the next failure sends another one.
+        let _ = self.tasks.try_send(MaintenanceTask::Close);
+    }
+
+    /// Returns true if a submission can be stored, as far as this is known. The log says only what happens to submissions.
     fn probe(&mut self) -> bool {
-        self.is_up = self.store.run(|store| store.probe()).is_ok();
-        self.metrics.set_store_up(self.is_up);
-        self.close_after_failure();
-        self.is_up
+        let probed = self.store.run(|store| store.probe());
+        self.must_probe = probed.is_err();
+        self.metrics.set_store_up(match probed {
+            Ok(Probed::IsWritable) => true,
+            // Says nothing about why the last batch failed. Only the next one can show that the cause is gone.
+            Ok(Probed::Responds) => !self.last_attempt.is_failure(),
+            Err(_) => {
+                self.close_for_maintenance();
+                false
+            }
+        });
+        !self.must_probe
     }
 
     fn append(&mut self, batch: &mut [Submission]) -> Result<(), WriteError> {
@@ -286,8 +292,8 @@ impl WriterThread {
             store.append(batch)
         });
         let appended = self.last_attempt.record(appended);
-        self.is_up = appended.is_some();
-        self.metrics.record_batch(started.elapsed(), self.is_up);
+        self.must_probe = appended.is_none();
+        self.metrics.record_batch(started.elapsed(), appended.is_some());
         let (counter, result) = match appended {
             Some(()) => (&self.metrics.stored, Ok(())),
             None => (&self.metrics.unavailable, Err(WriteError::Unavailable)),

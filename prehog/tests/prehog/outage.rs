@@ -332,18 +332,16 @@ async fn two_receivers_share_a_file() {
     two.stop().await;
 }
 
-#[tokio::test]
-async fn a_clickhouse_server_that_fails_at_first_is_used_once_it_works() {
+/// Starts a server that takes requests of ClickHouse. It accepts those for which `accepts` returns true.
+fn clickhouse_server(accepts: impl Fn(&str) -> bool + Send + 'static) -> StoreUrl {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let works = Arc::new(AtomicBool::new(false));
-    let server_works = Arc::clone(&works);
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut request = [0; 16 * 1024];
             // On loopback, one read gets a whole request of this size.
-            let _ = stream.read(&mut request);
-            let response: &[u8] = if server_works.load(Ordering::SeqCst) {
+            let length = stream.read(&mut request).unwrap_or_default();
+            let response: &[u8] = if accepts(&String::from_utf8_lossy(&request[..length])) {
                 b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             } else {
                 b"HTTP/1.1 500 Error\r\nContent-Length: 29\r\nConnection: close\r\n\r\nCode: 999, it is read-only now"
@@ -351,14 +349,43 @@ async fn a_clickhouse_server_that_fails_at_first_is_used_once_it_works() {
             let _ = stream.write_all(response);
         }
     });
-    let store: StoreUrl = format!("clickhouse:http://{address}/prehog").parse().unwrap();
+    format!("clickhouse:http://{address}/prehog").parse().unwrap()
+}
+
+async fn receiver_on(store: StoreUrl) -> TestReceiver {
     let options = Options { rate_limit: 0, ..Options::new(fixed_clock(noon())) };
-    let receiver = TestReceiver::start_on(tempfile::tempdir().unwrap(), store, options).await;
+    TestReceiver::start_on(tempfile::tempdir().unwrap(), store, options).await
+}
+
+#[tokio::test]
+async fn a_clickhouse_server_that_fails_at_first_is_used_once_it_works() {
+    let works = Arc::new(AtomicBool::new(false));
+    let server_works = Arc::clone(&works);
+    let receiver = receiver_on(clickhouse_server(move |_| server_works.load(Ordering::SeqCst))).await;
     assert_unavailable(&receiver, 1).await;
     assert_eq!(receiver.get("/readyz").await.0, 503);
     assert_eq!(receiver.get("/livez").await.0, 200);
     works.store(true, Ordering::SeqCst);
     assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
+    receiver.stop().await;
+}
+
+/// As on a full disk: queries succeed. The receiver stays ready, so that senders find out when events are stored again, but the
+/// alert must not end.
+#[tokio::test]
+async fn a_clickhouse_server_that_only_refuses_events_is_not_up() {
+    let works = Arc::new(AtomicBool::new(false));
+    let server_works = Arc::clone(&works);
+    let accepts =
+        move |request: &str| !request.contains("query=INSERT") || server_works.load(Ordering::SeqCst);
+    let receiver = receiver_on(clickhouse_server(accepts)).await;
+    assert_eq!(receiver.metric("prehog_store_up").await, 1);
+    assert_unavailable(&receiver, 1).await;
+    assert_eq!(receiver.get("/readyz").await.0, 200);
+    assert_eq!(receiver.metric("prehog_store_up").await, 0);
+    works.store(true, Ordering::SeqCst);
+    assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
+    assert_eq!(receiver.metric("prehog_store_up").await, 1);
     receiver.stop().await;
 }
 

@@ -303,7 +303,7 @@ impl Layout {
         )
     }
 
-    /// Selects nothing, and fails if a submission cannot be stored.
+    /// Selects nothing, and fails if the server does not respond, or if a cluster has no quorum of writable replicas.
     pub(super) fn probe(&self) -> String {
         let Some(Cluster { quorum, .. }) = &self.cluster else {
             return format!("SELECT id FROM {RECENT} LIMIT 0");
