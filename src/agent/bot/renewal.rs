@@ -265,6 +265,7 @@ impl Bot {
         let key = KeyPair::generate()?;
         let to_mark = Arc::clone(&old);
         self.with_storage(move |storage| storage.mark_renewal_pending(&to_mark)).await?;
+        self.forget_marked_renewal();
         let renewal = client.renew(&key, &old.user.username, self.clock.now() + self.join_settings.ttl);
         match log_wait(Box::pin(renewal)).await {
             Ok(certs) => {
@@ -294,7 +295,7 @@ impl Bot {
         let to_save = Arc::clone(&identity);
         self.with_storage(move |storage| storage.save(&to_save, &token_hash, keys.as_ref())).await?;
         *self.lock_unsaved() = None;
-        *lock(&self.marked_renewal) = MarkedRenewal::Unknown;
+        self.forget_marked_renewal();
         Ok(match join_reason {
             Some(reason) => ObtainedIdentity::Joined(identity, reason),
             None => ObtainedIdentity::Renewed(identity),
@@ -330,6 +331,11 @@ impl Bot {
 
     fn lock_unsaved(&self) -> MutexGuard<'_, Option<UnsavedIdentity>> {
         lock(&self.unsaved)
+    }
+
+    /// Forgets the outcome of an earlier renewal, because another one begins or an identity is saved.
+    fn forget_marked_renewal(&self) {
+        *lock(&self.marked_renewal) = MarkedRenewal::Unknown;
     }
 
     fn record_mismatch(&self, hint: Option<Hint>) {

@@ -168,6 +168,7 @@ mod tests {
 
     use super::format::{KEY, KEY_PUB, RENEWAL_MARKER, SSH_CAS, SSH_CERT, TLS_CAS, TLS_CERT, TOKEN_HASH};
     use super::*;
+    use crate::agent::destination::directory::DirectoryError;
     use crate::agent::platform::Clock;
     use crate::agent::recordings::{copy_recorded_directory, recorded};
 
@@ -229,6 +230,27 @@ mod tests {
         storage.mark_renewal_pending(&stored.identity).unwrap();
         storage.save(&stored.identity, &stored.token_hash, None).unwrap();
         assert!(!load(&storage).renewal_pending);
+    }
+
+    /// The owner of the parent can put such a directory there.
+    #[test]
+    #[ignore = "needs root"]
+    fn a_directory_of_another_user_in_the_place_of_the_storage_gets_no_keys() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("storage");
+        std::fs::rename(copy_recorded_directory("storage").keep(), &path).unwrap();
+        let storage = open(&path);
+        load(&storage);
+        std::fs::rename(&path, parent.path().join("moved")).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        std::os::unix::fs::chown(&path, Some(1), None).unwrap();
+        let Err(StorageError::Replaced { error, .. }) = storage.load() else {
+            panic!("the directory is used")
+        };
+        let StorageError::Directory(DirectoryError::OwnerChanged { owner: 1, .. }) = *error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 
 use create::OpenError;
 pub use error::DirectoryError;
+pub(in crate::agent) use lock::DirectoryLock;
 pub(in crate::agent::destination) use lock::{LOCK_FILE, LockFile};
 pub use lock_holder::LockHolder;
 
@@ -156,9 +157,10 @@ impl DirectoryHandle {
     }
 
     /// Returns whether the path leads to this directory. Needs no further descriptor.
-    pub(crate) fn is_at_its_path(&self) -> Result<bool, DirectoryError> {
-        let open = self.stat()?;
-        Ok(rustix::fs::stat(&self.path).is_ok_and(|found| is_same_file(&open, &found)))
+    pub(crate) fn is_at_its_path(&self) -> bool {
+        // On NFS, this fails if the directory was removed on the server.
+        self.stat()
+            .is_ok_and(|open| rustix::fs::stat(&self.path).is_ok_and(|found| is_same_file(&open, &found)))
     }
 
     /// Returns the user that the directory belongs to.

@@ -14,7 +14,7 @@ use tbot_cluster::{Code, method};
 use tracing::Level;
 
 use super::errors::{api_error, directory_error, join_error, renewal_error};
-use super::fixture::{BOT, HOUR, RunningAgent, TestCluster, read, run_oneshot, wait_until};
+use super::fixture::{BOT, HOUR, RunningAgent, SECOND, TestCluster, read, run_oneshot, wait_until};
 use super::log_capture::{LogCapture, LogEvent};
 
 /// A cluster whose bot has joined and has lost the response to its first renewal.
@@ -408,6 +408,32 @@ async fn a_newer_identity_in_another_directory_is_used_and_not_overwritten() {
         std::fs::rename(other, fixture.storage()).unwrap();
     });
     assert_eq!(generation.await, 3);
+}
+
+/// The agent has already read the older identity, and must not present it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_identity_that_appears_before_a_request_is_used_for_it() {
+    let fixture = TestCluster::new().await;
+    let running = fixture.start(fixture.config("30m", &[]));
+    wait_until("the agent has joined", || is_saved(&fixture)).await;
+    let other = fixture.path("other");
+    copy(&fixture.storage(), &other);
+    let mut config = fixture.config("30m", &[]);
+    config["storage"]["path"] = json!(other);
+    fixture.run_oneshot(config).await.unwrap();
+    let mut hold = fixture.cluster.hold_next(method::PING);
+    running.control.reload();
+    hold.arrived().await;
+    std::fs::remove_dir_all(fixture.storage()).unwrap();
+    std::fs::rename(other, fixture.storage()).unwrap();
+    hold.release();
+    wait_until("the newer identity is renewed", || {
+        fixture.clock.advance(SECOND);
+        fixture.stored_generation() == 3
+    })
+    .await;
+    running.stop().await.unwrap();
+    assert!(!fixture.cluster.is_locked(BOT));
 }
 
 #[tokio::test]

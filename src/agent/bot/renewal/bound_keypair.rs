@@ -137,7 +137,9 @@ struct ExchangeStore {
 impl BoundKeyStore for ExchangeStore {
     async fn mark_pending(&self) -> Result<(), StorageError> {
         let Some(presented) = self.presented.clone() else { return Ok(()) };
-        self.bot.with_storage(move |storage| storage.mark_renewal_pending(&presented)).await
+        self.bot.with_storage(move |storage| storage.mark_renewal_pending(&presented)).await?;
+        self.bot.forget_marked_renewal();
+        Ok(())
     }
 
     async fn save_bound_keys(&self, keys: BoundKeys) -> Result<(), StorageError> {

@@ -11,6 +11,10 @@
 //!    identity stays, and so does another user's: the agent uses it from now on.
 //! 3. Only then does it unlock the previous directory. It changes no files there.
 //!
+//! If the agent has already read an identity for a request, and the new directory has another one, it does not send the request, but
+//! begins again. A directory of another user than before is refused, unless it belongs to the agent's user: its owner may have put it
+//! there to get the keys.
+//!
 //! So neither this agent nor the next one presents a generation that the cluster has replaced, and no newer identity is overwritten.
 //! Files that are removed from the directory itself are not restored: an operator may remove them to make the bot join.
 
@@ -24,7 +28,7 @@ use crate::agent::bot::IDENTITY;
 use crate::agent::bot::bound_keys::{BOUND_KEY_FILES, BoundKeys, SECRET_BOUND_KEY_FILES};
 use crate::agent::credential::identity::Identity;
 use crate::agent::destination::atomic_write::Recovery;
-use crate::agent::destination::directory::{DirectoryHandle, StorageLock};
+use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, StorageLock};
 use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::readers::ReaderAccess;
 use crate::agent::destination::reservation::Reservation;
@@ -55,6 +59,8 @@ struct OpenStorage {
     /// The resources that saving the next identity needs.
     reserved: Option<Reserved>,
     known: Known,
+    /// The user that the directory belongs to.
+    owner: u32,
     lock: Arc<StorageLock>,
 }
 
@@ -108,7 +114,7 @@ impl DirectoryStorage {
 
     /// Returns the key pairs. Empty if there are none.
     pub(super) fn load_keys(&self) -> Result<BoundKeys, StorageError> {
-        let (open, _) = self.follow()?;
+        let open = self.follow_same_identity()?;
         let files = read_key_files(&open.directory)?;
         BoundKeys::decode(&files.into_iter().collect())
             .map_err(|error| StorageError::DamagedKeys { location: location(&open.directory), error })
@@ -116,7 +122,7 @@ impl DirectoryStorage {
 
     /// Saves the key pairs durably. What was reserved is reserved again.
     pub(super) fn save_keys(&self, keys: &BoundKeys) -> Result<(), StorageError> {
-        let (mut open, _) = self.follow()?;
+        let mut open = self.follow_same_identity()?;
         let was_reserved = open.release_reserved().is_some();
         let files = keys.encode()?;
         open.directory.commit(&files, &best_effort(&self.target.access))?;
@@ -126,7 +132,7 @@ impl DirectoryStorage {
 
     /// Tests whether a new identity can be saved, together with key pairs if `with_keys`, and reserves what saving it needs.
     pub(super) fn test_write(&self, with_keys: bool) -> Result<(), StorageError> {
-        self.follow()?.0.reserve(&self.target.access, with_keys)
+        self.follow_same_identity()?.reserve(&self.target.access, with_keys)
     }
 
     /// Saves an identity durably, in one set with the key pairs that it was obtained with, if any, and removes the renewal marker.
@@ -178,7 +184,7 @@ impl DirectoryStorage {
 
     /// Stores the renewal marker durably, before a renewal with `identity` is requested.
     pub(super) fn mark_renewal_pending(&self, identity: &Identity) -> Result<(), StorageError> {
-        let (mut open, _) = self.follow()?;
+        let mut open = self.follow_same_identity()?;
         let written = open.directory.write_marker(RENEWAL_MARKER, fingerprint(identity).as_bytes());
         if written.is_err() {
             // No renewal will be requested, so a partially written marker must not suspend renewals. If it
@@ -189,9 +195,13 @@ impl DirectoryStorage {
         Ok(written?)
     }
 
-    /// Removes the renewal marker, after a renewal that the server certainly did not perform.
+    /// Removes the renewal marker, after a renewal that the server certainly did not perform. The marker of another identity in another
+    /// directory stays.
     pub(super) fn clear_renewal_pending(&self) -> Result<(), StorageError> {
-        let (mut open, _) = self.follow()?;
+        let mut open = match self.follow_same_identity() {
+            Err(StorageError::OtherIdentity(_)) => return Ok(()),
+            open => open?,
+        };
         open.release_reserved();
         open.directory.remove_file(RENEWAL_MARKER)?;
         open.set_pending(false);
@@ -201,7 +211,7 @@ impl DirectoryStorage {
     /// Returns the directory at the path, after moving there if it is not the one that is open.
     fn follow(&self) -> Result<(MutexGuard<'_, OpenStorage>, Place), StorageError> {
         let mut open = lock(&self.open);
-        if open.directory.is_at_its_path()? {
+        if open.directory.is_at_its_path() {
             return Ok((open, Place::Same));
         }
         let directory = self.target.open()?;
@@ -212,7 +222,22 @@ impl DirectoryStorage {
         Ok((open, Place::New))
     }
 
+    /// Like [`follow`](Self::follow), but fails if the identity is another one than before.
+    fn follow_same_identity(&self) -> Result<MutexGuard<'_, OpenStorage>, StorageError> {
+        let before = lock(&self.open).known.certificate();
+        let (open, _) = self.follow()?;
+        if open.known.certificate() == before {
+            Ok(open)
+        } else {
+            Err(StorageError::OtherIdentity(self.target.path.clone()))
+        }
+    }
+
     fn move_to(&self, open: &mut OpenStorage, directory: DirectoryHandle) -> Result<(), StorageError> {
+        let owner = directory.owner()?;
+        if owner != open.owner && !directory.is_owned_by_agent()? {
+            return Err(DirectoryError::OwnerChanged { path: self.target.path.clone(), owner }.into());
+        }
         // With hard links, both directories may have the same lock.
         let shared = open.lock.is_of(&directory).then(|| Arc::clone(&open.lock));
         let mut new = OpenStorage::new(&self.target, directory, shared)?;
@@ -285,7 +310,7 @@ impl OpenStorage {
                 tracing::warn!(storage = %path.display(), "completed an interrupted save of the identity");
             }
         }
-        Ok(Self { directory, reserved: None, known: Known::default(), lock })
+        Ok(Self { directory, reserved: None, known: Known::default(), owner, lock })
     }
 
     fn reserve(&mut self, access: &ReaderAccess, with_keys: bool) -> Result<(), StorageError> {
@@ -312,6 +337,11 @@ impl OpenStorage {
 }
 
 impl Known {
+    /// Returns the certificate of the identity, which identifies it.
+    fn certificate(&self) -> Option<Vec<u8>> {
+        self.identity.as_ref().map(|stored| stored.identity.user.der.to_vec())
+    }
+
     fn read(directory: &DirectoryHandle) -> Result<Self, StorageError> {
         Ok(Self { identity: read_identity(directory)?, key_files: read_key_files(directory)? })
     }

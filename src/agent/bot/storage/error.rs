@@ -50,6 +50,9 @@ pub enum StorageError {
         #[source]
         error: Box<Self>,
     },
+    /// Another directory is at the path of the storage, with another identity than the one that a request is prepared for.
+    #[error("the storage directory {} was replaced by one with another identity", .0.display())]
+    OtherIdentity(PathBuf),
     /// A key pair cannot be encoded.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -70,7 +73,8 @@ impl StorageError {
                 "restore the file, or remove it and register another key pair (tbot keypair create)",
             )),
             Self::Replaced { error, .. } => error.hint(),
-            Self::Key(_) => None,
+            // The next attempt uses that identity.
+            Self::OtherIdentity(_) | Self::Key(_) => None,
         }
     }
 
@@ -81,6 +85,7 @@ impl StorageError {
             Self::Directory(error) => error.is_transient(),
             Self::Destination(error) => error.is_transient(),
             Self::Replaced { error, .. } => error.is_transient(),
+            Self::OtherIdentity(_) => true,
             Self::Damaged { .. } | Self::DamagedKeys { .. } | Self::Key(_) => false,
         }
     }

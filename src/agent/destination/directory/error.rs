@@ -69,8 +69,8 @@ pub enum DirectoryError {
         /// The parent that several users may write to.
         parent: PathBuf,
     },
-    /// The directory belonged to the agent's user, and now belongs to another user.
-    #[error("{path} belonged to this agent and now belongs to the user with id {owner}")]
+    /// The directory now belongs to another user than before, who may have put it in the place of the agent's.
+    #[error("{path} now belongs to another user than before, with id {owner}")]
     OwnerChanged {
         /// The directory.
         path: PathBuf,

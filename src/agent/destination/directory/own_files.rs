@@ -6,10 +6,10 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 
-use rustix::fs::{Mode, OFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::{DirectoryError, DirectoryHandle, WRITE_TEST};
+use super::{DirectoryError, DirectoryHandle, WRITE_TEST, tree};
 use crate::agent::destination::permissions::set_owner;
 use crate::agent::platform::regular_file::Obstacle;
 
@@ -55,12 +55,16 @@ impl DirectoryHandle {
         Ok(file)
     }
 
-    /// Gives a new file or subdirectory to the owner of this directory, which root may use once for the agent's usual user. A file
-    /// that is not empty stays root's: the owner of the directory may have moved it here, to read it.
+    /// Gives a new file or subdirectory to the owner of this directory, which root may use once for the agent's usual user. One that
+    /// is not empty stays root's: the owner of the directory may have moved it here, to read it.
     pub(in crate::agent::destination) fn give_to_owner(&self, file: impl AsFd) -> Result<(), DirectoryError> {
         let stat = self.stat_of(&file, ".")?;
-        let is_directory = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
-        if stat.st_size == 0 || is_directory {
+        let is_empty = if FileType::from_raw_mode(stat.st_mode).is_dir() {
+            tree::list(&file).map_err(|error| self.io_error("list", ".", error))?.is_empty()
+        } else {
+            stat.st_size == 0
+        };
+        if is_empty {
             set_owner(file, self.owner()?);
         }
         Ok(())

@@ -4,7 +4,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -41,7 +41,7 @@ pub(in crate::agent) fn open_or_create(directory: &OwnedFd, name: &str) -> Resul
 }
 
 /// Returns the type of an entry, or `None` if there is no such entry.
-pub(in crate::agent) fn file_type(directory: &OwnedFd, name: impl Arg) -> Result<Option<FileType>, Errno> {
+pub(in crate::agent) fn file_type(directory: impl AsFd, name: impl Arg) -> Result<Option<FileType>, Errno> {
     match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
         Err(Errno::NOENT) => Ok(None),
@@ -50,9 +50,9 @@ pub(in crate::agent) fn file_type(directory: &OwnedFd, name: impl Arg) -> Result
 }
 
 /// Returns the name and type of every entry.
-pub(in crate::agent) fn list(directory: &OwnedFd) -> Result<Vec<(CString, FileType)>, Errno> {
+pub(in crate::agent) fn list(directory: impl AsFd) -> Result<Vec<(CString, FileType)>, Errno> {
     let mut found = Vec::new();
-    for entry in Dir::read_from(directory)? {
+    for entry in Dir::read_from(&directory)? {
         let entry = entry?;
         let name = entry.file_name();
         if [c".", c".."].contains(&name) {
@@ -60,7 +60,7 @@ pub(in crate::agent) fn list(directory: &OwnedFd) -> Result<Vec<(CString, FileTy
         }
         // Some file systems do not tell the type in a list.
         let file_type = match entry.file_type() {
-            FileType::Unknown => file_type(directory, name)?,
+            FileType::Unknown => file_type(&directory, name)?,
             known => Some(known),
         };
         found.extend(file_type.map(|file_type| (name.to_owned(), file_type)));
