@@ -36,7 +36,9 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, READ_LIMIT, tree};
+use crate::agent::destination::directory::{
+    DirectoryError, DirectoryHandle, DirectoryLock, READ_LIMIT, tree,
+};
 use crate::agent::destination::permissions::{Permissions, ReaderGrant, remove_permissions};
 use crate::agent::destination::staging::{NewFile, StagedFile, overwrite};
 use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
@@ -135,7 +137,15 @@ impl DirectoryHandle {
     /// Replaces the links with plain files of the same content, for `symlinks: secure` and for file systems without
     /// links.
     pub(crate) fn restore_plain_files(&self) -> Result<Leftover, DirectoryError> {
-        let _lock = self.lock_for_update()?;
+        let lock = self.lock_for_update()?;
+        self.restore_plain_files_locked(&lock)
+    }
+
+    /// Does the work of [`restore_plain_files`](Self::restore_plain_files) while the caller holds the lock.
+    pub(super) fn restore_plain_files_locked(
+        &self,
+        _lock: &DirectoryLock,
+    ) -> Result<Leftover, DirectoryError> {
         let leftover = self.remove_stale()?;
         let Some(number) = self.current_generation_number()? else { return Ok(leftover) };
         let current = self.open_own_subdirectory(&directory_name(number))?;
