@@ -32,7 +32,7 @@ pub fn control() -> (Control, Signals) {
 }
 
 impl Control {
-    /// Stops the agent, after it has completed and saved a renewal that was already requested.
+    /// Stops the agent, after it has completed and saved a renewal that was already requested, unless that takes longer than 25 s.
     pub fn shutdown(&self) {
         self.shutdown.send_replace(true);
     }

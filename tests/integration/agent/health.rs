@@ -143,7 +143,8 @@ async fn an_agent_ends_if_another_program_has_its_port_on_ipv6_only() {
     assert_eq!(fixture.call_count(method::JOIN), 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// With one thread, no task runs before the reload is seen.
+#[tokio::test]
 async fn without_an_identity_every_service_fails_and_a_reload_ends() {
     let fixture = TestCluster::new().await;
     fixture.cluster.set_down(true);
