@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle};
 use crate::agent::destination::generation::Leftover;
@@ -20,6 +21,7 @@ use crate::agent::destination::trial::TrialSet;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::lock::lock;
 use crate::agent::platform::reminders::RecurringWarnings;
+use crate::agent::platform::tasks::{FileSystemWork, UninterruptibleWork};
 use crate::agent::platform::{Clock, Environment, Hint};
 use crate::config::{self, AclMode, SymlinkMode};
 
@@ -47,6 +49,9 @@ pub enum DestinationError {
         /// The problem of its ACL.
         problem: AclProblem,
     },
+    /// The file system of a directory does not respond.
+    #[error("the file system of {} does not respond", .0.display())]
+    Unresponsive(PathBuf),
 }
 
 impl DestinationError {
@@ -60,6 +65,9 @@ impl DestinationError {
                 "set its ACLs again (tbot init), or set acls: off if everyone with access may read the keys",
             )),
             Self::Reader(error) | Self::User(error) => error.hint(),
+            Self::Unresponsive(_) => Some(Hint::new(
+                "check the server of the file system, if it is a network file system; the agent continues when it responds",
+            )),
         }
     }
 
@@ -68,10 +76,14 @@ impl DestinationError {
         match self {
             Self::Directory(error) => error.is_transient(),
             Self::Secret(error) => error.is_transient(),
+            Self::Unresponsive(_) => true,
             Self::Reader(_) | Self::User(_) | Self::Acl { .. } => false,
         }
     }
 }
+
+/// How long work at a destination waits for its file system. Longer than it waits for the lock of its directory.
+const FILE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A configured destination, which is not open yet.
 #[derive(Clone, Debug)]
@@ -105,6 +117,7 @@ pub(crate) struct DestinationWriter {
     warnings: RecurringWarnings,
     target: WriteTarget,
     memory: Mutex<BTreeMap<String, Vec<u8>>>,
+    files: FileSystemWork,
     /// The directory belonged to the agent's user when it was last opened.
     was_owned: AtomicBool,
     /// The set that could not be written the last time.
@@ -183,10 +196,25 @@ impl DestinationWriter {
             warnings,
             target,
             memory: Mutex::default(),
+            files: FileSystemWork::default(),
             was_owned: AtomicBool::default(),
             unwritten: Mutex::default(),
             logged: Mutex::default(),
         }
+    }
+
+    /// Does blocking work at the destination. If its file system does not respond, only this work fails: no restart of the agent
+    /// would help.
+    pub(crate) async fn run_blocking(
+        self: &Arc<Self>,
+        uninterruptible: &UninterruptibleWork,
+        work: impl FnOnce(&Self) -> Result<(), DestinationError> + Send + 'static,
+    ) -> Result<(), DestinationError> {
+        let writer = Arc::clone(self);
+        let result = self.files.run_blocking(FILE_TIMEOUT, uninterruptible, move || work(&writer)).await;
+        let unresponsive =
+            || DestinationError::Unresponsive(self.directory().map(Path::to_owned).unwrap_or_default());
+        result.unwrap_or_else(|| Err(unresponsive()))
     }
 
     /// Returns the path of the directory, or `None` for another destination. For files that refer to each other by

@@ -23,9 +23,6 @@ pub enum OutputError {
     /// The destination cannot be written.
     #[error(transparent)]
     Destination(#[from] DestinationError),
-    /// The file system with this directory does not respond.
-    #[error("the file system of {0} does not respond")]
-    Unresponsive(PathBuf),
     /// A call to the auth server failed.
     #[error(transparent)]
     Api(#[from] ApiError),
@@ -102,9 +99,6 @@ impl OutputError {
             Self::Lookup(error) => return Some(error.hint()),
             Self::Tunnel(error) => return Some(error.hint()),
             Self::Svid(error) => return error.hint(),
-            Self::Unresponsive(_) => {
-                "check the server of the file system, if it is a network file system; the agent continues when it responds"
-            }
             Self::NoProxyAddress => "set the proxy's public_addr, or set `ssh_config: off` for this output",
             Self::AlreadyExpired => "check this machine's clock",
             Self::NoRoles(_) => "add roles to the bot (tctl bots update --add-roles)",

@@ -1,8 +1,7 @@
 //! One output: issues its credentials as the bot, builds its files, and writes them to its destination as one set.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::application::ApplicationOutput;
 use super::context::{IssueContext, ServiceSettings};
@@ -17,12 +16,8 @@ use super::ssh_host::SshHostOutput;
 use super::workload_jwt::WorkloadJwtOutput;
 use super::workload_x509::WorkloadX509Output;
 use crate::agent::credential::identity::Identity;
-use crate::agent::destination::writer::{DestinationError, DestinationWriter};
-use crate::agent::platform::tasks::FileSystemWork;
+use crate::agent::destination::writer::DestinationWriter;
 use crate::agent::teleport::auth_client::AuthClient;
-
-/// How long an output waits for its file system. Longer than it waits for the lock of its directory.
-const FILE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// An output, which can be written any number of times.
 #[derive(Clone, Debug)]
@@ -30,7 +25,6 @@ pub(crate) struct Output {
     pub(crate) settings: ServiceSettings,
     pub(crate) kind: OutputKind,
     destination: Arc<DestinationWriter>,
-    files: FileSystemWork,
 }
 
 /// The type of an output, and its own settings.
@@ -68,7 +62,7 @@ impl OutputKind {
 
 impl Output {
     pub(crate) fn new(settings: ServiceSettings, kind: OutputKind, destination: DestinationWriter) -> Self {
-        Self { settings, kind, destination: Arc::new(destination), files: FileSystemWork::default() }
+        Self { settings, kind, destination: Arc::new(destination) }
     }
 
     pub(crate) fn destination(&self) -> &Arc<DestinationWriter> {
@@ -82,12 +76,11 @@ impl Output {
         bot_identity: &Identity,
         context: &IssueContext<'_>,
     ) -> Result<SystemTime, OutputError> {
-        let destination = Arc::clone(&self.destination);
-        let prepare = move || {
+        let prepare = |destination: &DestinationWriter| {
             destination.test()?;
             destination.prepare()
         };
-        self.work_on_files(context, prepare).await?;
+        self.destination.run_blocking(context.file_work, prepare).await?;
         let directory = self.destination.directory();
         let issuer = Issuer::new(&self.settings, directory, bot_client, bot_identity, context);
         let FileSet { files, earlier, not_after } = match &self.kind {
@@ -104,23 +97,8 @@ impl Output {
         if not_after <= context.clock.now() {
             return Err(OutputError::AlreadyExpired);
         }
-        let destination = Arc::clone(&self.destination);
-        self.work_on_files(context, move || destination.write(files, &earlier)).await?;
+        let write = move |destination: &DestinationWriter| destination.write(files, &earlier);
+        self.destination.run_blocking(context.file_work, write).await?;
         Ok(not_after)
-    }
-
-    /// Does blocking work at the destination. If its file system does not respond, only this output fails: no restart of the agent
-    /// would help.
-    async fn work_on_files(
-        &self,
-        context: &IssueContext<'_>,
-        work: impl FnOnce() -> Result<(), DestinationError> + Send + 'static,
-    ) -> Result<(), OutputError> {
-        let result = self.files.run_blocking(FILE_TIMEOUT, context.file_work, work).await;
-        let unresponsive = || {
-            let directory = self.destination.directory().map(Path::to_owned);
-            OutputError::Unresponsive(directory.unwrap_or_default())
-        };
-        Ok(result.ok_or_else(unresponsive)??)
     }
 }

@@ -3,9 +3,14 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
+
 use crate::agent::destination::writer::{DestinationError, DestinationWriter};
 use crate::agent::platform::Hint;
 use crate::agent::platform::tasks::UninterruptibleWork;
+
+/// The maximum number of destinations that are tested at the same time.
+const MAX_TESTS: usize = 8;
 
 /// The destination of an output cannot be used: its configuration is not supported, or it cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -39,20 +44,39 @@ pub(crate) async fn test_destinations(
     destinations: &[NamedDestination],
     file_work: &UninterruptibleWork,
 ) -> Vec<OutputDestinationError> {
-    let destinations = destinations.to_vec();
-    let test_all = move || {
-        let failures = destinations.iter().filter_map(|NamedDestination { output, destination }| {
-            let error = test(destination).err()?;
-            Some(OutputDestinationError { output: output.clone(), error })
-        });
-        let failures = failures.collect();
-        // Only now, because destinations may share a disk that has not enough space for all of them.
-        for named in destinations {
-            named.destination.remove_trial();
+    let mut failures = Vec::new();
+    // Some at the same time, because each waits for a file system that does not respond.
+    for destinations in destinations.chunks(MAX_TESTS) {
+        let mut tests = JoinSet::new();
+        for NamedDestination { output, destination } in destinations.iter().cloned() {
+            let file_work = file_work.clone();
+            tests.spawn(async move {
+                let tested = destination.run_blocking(&file_work, test).await;
+                tested.err().map(|error| OutputDestinationError { output, error })
+            });
         }
-        failures
+        failures.extend(tests.join_all().await.into_iter().flatten());
+    }
+    // In the order of the configuration.
+    let position = |failure: &OutputDestinationError| {
+        destinations.iter().position(|named| named.output == failure.output)
     };
-    file_work.run_blocking(test_all).await
+    failures.sort_by_key(position);
+    // Only now, because destinations may share a disk that has not enough space for all of them.
+    for NamedDestination { output, destination } in destinations {
+        let is_unresponsive = |failure: &OutputDestinationError| {
+            failure.output == *output && matches!(failure.error, DestinationError::Unresponsive(_))
+        };
+        if !failures.iter().any(is_unresponsive) {
+            let remove = |destination: &DestinationWriter| {
+                destination.remove_trial();
+                Ok(())
+            };
+            // If the file system does not respond any more, the trial stays there.
+            let _ = destination.run_blocking(file_work, remove).await;
+        }
+    }
+    failures
 }
 
 fn test(destination: &DestinationWriter) -> Result<(), DestinationError> {
