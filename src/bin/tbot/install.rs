@@ -19,8 +19,8 @@ use crate::flag_value::nonempty;
 use crate::replace_file::{has_acl, replace_file};
 use crate::systemd_unit::{ConfiguredPaths, SystemdUnit, check_path};
 
-/// Findings with which `tbot start` ends at once, whatever variables the unit gets later.
-const NEVER_STARTS: [Code; 3] = [Code::NotSupported, Code::MissingJoinMethod, Code::UnverifiedAuthServer];
+/// Findings with which `tbot start` ends at once, whatever variables the unit gets later and whatever the storage contains.
+const NEVER_STARTS: [Code; 2] = [Code::NotSupported, Code::MissingJoinMethod];
 
 pub(crate) fn install(
     global: &GlobalArgs,
