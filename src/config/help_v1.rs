@@ -1,17 +1,18 @@
 //! Messages and help for a file of version 1. The checks see the file converted to version 2, and name the keys of that version; this
-//! table has the words of version 1 for them. Depends on `diagnostic`.
+//! table has the words of version 1 for them. Depends on the configuration types and `diagnostic`.
 
+use super::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 
 /// Replaces the keys in diagnostics about a converted file that have other names in version 1.
-pub(super) fn use_keys_of_version_1(diagnostics: &mut [Diagnostic]) {
+pub(super) fn use_keys_of_version_1(config: &Config, diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {
         if diagnostic.code == Code::EmptyValue {
             let message = diagnostic.message.replace("`app_name`", "`app`");
             diagnostic.message = message.replace("`path`", "`directory`");
         }
-        if let Some(help) = help(diagnostic) {
+        if let Some(help) = help(config, diagnostic) {
             diagnostic.help = Some(help.to_owned());
         } else if diagnostic.code == Code::SameDestination {
             diagnostic.help = diagnostic.help.take().map(|help| help.replace("`path`", "`directory`"));
@@ -20,7 +21,12 @@ pub(super) fn use_keys_of_version_1(diagnostics: &mut [Diagnostic]) {
 }
 
 /// Returns the help for a diagnostic whose pointers refer to version 2.
-fn help(diagnostic: &Diagnostic) -> Option<&'static str> {
+fn help(config: &Config, diagnostic: &Diagnostic) -> Option<&'static str> {
+    let is_about_auth_server = diagnostic.target == Target::Value(Pointer::root().key("auth_server"));
+    if is_about_auth_server && config.has_join_uri_of_auth_server() {
+        // The file does not contain the address, and the join URI has the same form for both versions.
+        return None;
+    }
     let is_about_service = || diagnostic.target.pointer().is_some_and(|at| at.tokens().count() > 1);
     Some(match diagnostic.code {
         Code::MissingAddress => {
@@ -31,7 +37,7 @@ fn help(diagnostic: &Diagnostic) -> Option<&'static str> {
             "write `ca_pins: [...]` under `onboarding`, with what `tctl status` prints; if this is the address of a \
              proxy, set `--proxy-server` or `TELEPORT_PROXY` instead"
         }
-        Code::Deprecated if diagnostic.target == Target::Value(Pointer::root().key("auth_server")) => {
+        Code::Deprecated if is_about_auth_server => {
             "if this is a proxy, write it as `proxy_server` in version 2, or set `--proxy-server` or `TELEPORT_PROXY`"
         }
         Code::StorageInMemory => "write `storage: {directory: <path>}`",

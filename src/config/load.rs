@@ -261,7 +261,7 @@ impl LoadOutcome {
         };
         checks::check(&config, &value, options, &mut diagnostics);
         if self.version == FormatVersion::V1 {
-            help_v1::use_keys_of_version_1(&mut diagnostics);
+            help_v1::use_keys_of_version_1(&config, &mut diagnostics);
         }
         self.report_checks(diagnostics, &origins);
         if !self.has_errors() {

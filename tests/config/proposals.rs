@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
-use tbot::config::{Purpose, load};
+use tbot::config::{Override, OverrideSource, Purpose, load};
 use tbot::diagnostic::{Code, Diagnostic, Severity};
+use tbot::pointer::Pointer;
 use tbot::yaml;
 
 use crate::values::pointers;
@@ -84,4 +85,27 @@ fn a_port_becomes_the_port_of_the_proposed_address() {
     let value = json!({ "version": "v2", "diag_addr": 9000 });
     let help = findings_at(&value, "/diag_addr").remove(0).help.unwrap();
     assert_eq!(proposals(&help, &json!(9000)), [json!("127.0.0.1:9000")]);
+}
+
+#[test]
+fn the_help_for_the_address_of_a_join_uri_is_about_the_uri_in_both_versions() {
+    for file in [
+        "version: v1\ndestinations: [{directory: /out}]\n",
+        "version: v2\nservices: [{type: identity, destination: {type: directory, path: /out}}]\n",
+    ] {
+        for (port, code) in [(443, Code::Deprecated), (3025, Code::UnverifiedAuthServer)] {
+            let uri = |server| {
+                let uri = json!(format!("tbot+{server}+token://a@teleport.example.com:{port}"));
+                Override::new(Pointer::from("/join_uri"), uri, OverrideSource::Flag("--join-uri".to_owned()))
+            };
+            let outcome = load(Some(file), &[uri("auth")], Purpose::Validate);
+            let found = outcome.diagnostics.iter().find(|one| one.code == code).unwrap();
+            let help = found.help.as_deref().unwrap();
+            assert!(help.contains("begin the join URI with `tbot+proxy+`"), "{file} {help}");
+
+            // Following the advice leads to no further error.
+            let outcome = load(Some(file), &[uri("proxy")], Purpose::Validate);
+            assert!(outcome.effective.is_some(), "{file} {:?}", outcome.diagnostics);
+        }
+    }
 }
