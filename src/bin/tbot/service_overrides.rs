@@ -20,23 +20,22 @@ const READERS: &str = "/destination/readers/";
 ///
 /// # Errors
 ///
-/// Returns an error if the value of a flag cannot be parsed, or if a flag does not apply to the destination.
+/// Returns an error if the value of a flag cannot be parsed, if a flag does not apply to the destination, or if two flags exclude each
+/// other.
 pub(crate) fn service_overrides(args: &ServiceArgs) -> Result<Vec<Override>, Failure> {
     if !args.adds_service() {
         return legacy_overrides(args);
     }
+    refuse_alternatives(args.flags())?;
     let command = OverrideSource::Command(args.name().to_owned());
     let mut added = Override::new(Pointer::from("/services/-"), json!({ "type": args.name() }), command);
     for given in args.flags() {
-        if is_reader(given.flag) && added.value()["destination"]["type"] != "directory" {
+        let is_set_reader = is_reader(given.flag) && given.has_value();
+        if is_set_reader && added.value()["destination"]["type"] != "directory" {
             let message = format!("{} is only valid for a directory: remove it", given.written());
             return Err(Failure::Usage(message));
         }
-        for value in to_json(given)? {
-            // An empty flag counts as not set, unless the service needs it.
-            if value == "" && given.flag.requirement == Requirement::Optional {
-                continue;
-            }
+        for value in to_json(given, is_met_without_empty_values(given, args.flags()))? {
             let flag = OverrideSource::Flag(given.written());
             added.set_part(&Pointer::from(given.flag.pointer), value, flag);
         }
@@ -62,12 +61,38 @@ fn is_reader(flag: &ServiceFlag) -> bool {
     flag.pointer.starts_with(READERS)
 }
 
-fn to_json(given: &GivenFlag) -> Result<Vec<Value>, Failure> {
+/// Returns an error if more than one of several flags is set of which exactly one is required.
+fn refuse_alternatives(flags: &[GivenFlag]) -> Result<(), Failure> {
+    let mut set = flags
+        .iter()
+        .filter(|given| given.flag.requirement == Requirement::ExactlyOne && given.has_value())
+        .map(GivenFlag::written);
+    match (set.next(), set.next()) {
+        (Some(first), Some(second)) => {
+            Err(Failure::Usage(format!("{first} conflicts with {second}: remove one of them")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether the service has what it needs of a flag if empty values count as not set. Otherwise, the checks report them.
+fn is_met_without_empty_values(given: &GivenFlag, flags: &[GivenFlag]) -> bool {
+    match given.flag.requirement {
+        Requirement::Optional => true,
+        Requirement::Required => given.has_value(),
+        group @ (Requirement::AtLeastOne | Requirement::ExactlyOne) => {
+            flags.iter().any(|other| other.flag.requirement == group && other.has_value())
+        }
+    }
+}
+
+fn to_json(given: &GivenFlag, without_empty: bool) -> Result<Vec<Value>, Failure> {
     match &given.value {
         FlagValue::Switch(on) => Ok(vec![json!(on)]),
         FlagValue::Strings(strings) => {
-            let values = strings.iter().map(|string| value::parse(given.flag.flag_type, string));
-            values
+            let strings = strings.iter().filter(|string| !(without_empty && string.is_empty()));
+            strings
+                .map(|string| value::parse(given.flag.flag_type, string))
                 .collect::<Result<_, _>>()
                 .map_err(|error| Failure::Usage(format!("--{}: {error}", given.flag.name)))
         }
@@ -172,5 +197,6 @@ mod tests {
         --reader-user is only valid for a directory: remove it
         --reader-group is only valid for a directory: remove it
         ");
+        service_overrides(&parse("identity --destination memory:// --reader-user=")).unwrap();
     }
 }

@@ -104,15 +104,7 @@ fn what_is_wrong_with_flags_names_flags_and_no_value_is_taken_for_one() {
             "--audience",
             "",
         ]),
-        with_bot(&[
-            "kubernetes/v2",
-            "--destination",
-            "/out",
-            "--label-selector",
-            "a=b",
-            "--name-selector",
-            "",
-        ]),
+        with_bot(&["kubernetes/v2", "--destination", "/out", "--name-selector", ""]),
         [&identity[..], &bot[..2], &["--token", "a", "--join-method", "iam", "--registration-secret", "x"]]
             .concat(),
         [&identity[..], &bot, &["--auth-server", "a.example:3025", "--ca-pin", "sha256:x"]].concat(),
@@ -129,7 +121,28 @@ fn what_is_wrong_with_flags_names_flags_and_no_value_is_taken_for_one() {
     let end = |line: &&str| !line.starts_with("help: run") && !line.contains("`tbot explain");
     insta::assert_snapshot!(reports.lines().filter(end).collect::<Vec<_>>().join("\n"));
 
-    // Optional flags of a service that are empty count as not set.
+    // Empty flags of a service count as not set if it has what it needs without them.
+    for (flags, expected) in [
+        (&["kubernetes/v2", "--label-selector=a=b", "--name-selector="][..], "- labels:"),
+        (&["kubernetes/v2", "--name-selector=a", "--name-selector=", "--label-selector="], "- name: a\n"),
+        (&["workload-identity-x509", "--name-selector=a", "--label-selector="], "name: a\n"),
+        (
+            &[
+                "workload-identity-jwt",
+                "--label-selector=a=b",
+                "--name-selector=",
+                "--audience=",
+                "--audience=c",
+            ],
+            "- c\n",
+        ),
+    ] {
+        let line = [&["configure"], flags, &["--destination=/out"], &bot].concat();
+        let finished = tbot(Telemetry::ClosedPort, &line).run();
+        assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""), "{flags:?}");
+        assert!(finished.stdout.contains(expected), "{}", finished.stdout);
+        assert!(!finished.stdout.contains("''") && !finished.stdout.contains("\"\""), "{}", finished.stdout);
+    }
     let line = [&identity[..], &bot, &["--reader-user", "", "--cluster", "", "--reader-group", "g"]].concat();
     let finished = tbot(Telemetry::ClosedPort, &[&["configure"], &line[..]].concat()).run();
     assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));

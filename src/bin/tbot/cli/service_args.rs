@@ -35,6 +35,14 @@ impl GivenFlag {
         Some(Self { flag, value: value? })
     }
 
+    /// Returns whether the flag has a value that is not empty.
+    pub(crate) fn has_value(&self) -> bool {
+        match &self.value {
+            FlagValue::Strings(strings) => strings.iter().any(|string| !string.is_empty()),
+            FlagValue::Switch(_) => true,
+        }
+    }
+
     /// Returns the flag as the user has written it, such as `--no-enable-resumption`.
     pub(crate) fn written(&self) -> String {
         match (&self.value, self.flag.flag_type) {

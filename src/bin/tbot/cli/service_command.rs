@@ -98,11 +98,11 @@ impl NamedCommand {
         for (requirement, id) in
             [(Requirement::AtLeastOne, "at least one"), (Requirement::ExactlyOne, "exactly one")]
         {
+            // Any number may be given, because empty ones count as not set. `service_overrides` counts the others.
             let flags: Vec<&str> =
                 self.flags().filter(|flag| flag.requirement == requirement).map(|flag| flag.name).collect();
             if !flags.is_empty() {
-                let group = ArgGroup::new(id).args(flags).required(true);
-                command = command.group(group.multiple(requirement == Requirement::AtLeastOne));
+                command = command.group(ArgGroup::new(id).args(flags).required(true).multiple(true));
             }
         }
         command.override_usage(self.usage(parent)).args(self.flags().flat_map(args))
