@@ -1,12 +1,13 @@
-//! Version 2 of the configuration format: the top level of `tbot.yaml`. Depends on the other configuration types.
+//! Version 2 of the configuration format: the top level of `tbot.yaml`. Depends on the other configuration types and `pointer`.
 
 use super::closed_types::string_enum;
 use super::destination::{Destination, Directory};
 use super::duration::GoDuration;
 use super::map::map;
 use super::onboarding::Onboarding;
-use super::scalar::{Location, Secret, Switch};
+use super::scalar::{Location, OptionalString as _, Secret, Switch};
 use super::service::Service;
+use crate::pointer::Pointer;
 
 /// The directory in which the bot stores its own identity if `storage` is unset.
 pub const DEFAULT_STORAGE_PATH: &str = "/var/lib/teleport/bot";
@@ -127,6 +128,26 @@ impl Config {
                 readers: None,
             })
         })
+    }
+
+    /// Returns the paths of the files that the agent reads in order to join, with their pointers.
+    #[doc(hidden)]
+    pub fn files_read(&self) -> Vec<(Pointer, &str)> {
+        let Some(onboarding) = &self.onboarding else { return Vec::new() };
+        let token = onboarding.token.nonempty().filter(|token| token.starts_with('/'));
+        let mut files = vec![("token", token), ("ca_path", onboarding.ca_path.nonempty())];
+        if let Some(bound) = &onboarding.bound_keypair {
+            files.extend([
+                ("bound_keypair/registration_secret_path", bound.registration_secret_path.nonempty()),
+                ("bound_keypair/static_private_key_path", bound.static_private_key_path.nonempty()),
+                ("bound_keypair/static_key_path", bound.static_key_path.nonempty()),
+            ]);
+        }
+        if let Some(kubernetes) = &onboarding.kubernetes {
+            files.push(("kubernetes/token_path", kubernetes.token_path.nonempty()));
+        }
+        let at = |key: &str| Pointer::from(format!("/onboarding/{key}"));
+        files.into_iter().filter_map(|(key, path)| Some((at(key), path?))).collect()
     }
 
     /// Returns whether there is a join URI that contains the address of an auth server.

@@ -6,8 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::{io, iter};
 
-use serde_json::Value;
-use tbot::config::{Destination, Purpose};
+use tbot::config::{Config, Destination, Purpose};
 use tbot::diagnostic::Code;
 use tbot::untrusted::{escape, escape_uncut};
 
@@ -63,7 +62,7 @@ pub(crate) fn install(
     let unit = unit(args, &current_dir.join(&config), &pid_file, &paths, cx)?;
     if args.write {
         warn_about_missing_directories(args, &paths, &pid_file, cx)?;
-        warn_about_unreadable_files(args, &config, effective.value(), cx)?;
+        warn_about_unreadable_files(args, &config, effective.config(), cx)?;
         write(args, &unit, cx)?;
     } else {
         cx.stdout.write_all(unit.as_bytes())?;
@@ -184,29 +183,20 @@ fn warn_about_missing_directories(
     Ok(())
 }
 
-/// Properties that name a file that the agent reads at every start. `token` does so if it is an absolute path.
-const NAMES_OF_FILES: [&str; 5] = [
-    "/onboarding/token",
-    "/onboarding/ca_path",
-    "/onboarding/bound_keypair/registration_secret_path",
-    "/onboarding/bound_keypair/static_private_key_path",
-    "/onboarding/bound_keypair/static_key_path",
-];
-
 /// Warns about files that only root can read: a configuration that root has written with `tbot configure --output`, or a file that it
 /// names.
 fn warn_about_unreadable_files(
     SystemdArgs { user, group, .. }: &SystemdArgs,
-    config: &Path,
-    value: &Value,
+    path: &Path,
+    config: &Config,
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     if user == "root" {
         return Ok(());
     }
-    let named = NAMES_OF_FILES.iter().filter_map(|pointer| value.pointer(pointer)?.as_str());
-    let named = named.map(Path::new).filter(|path| path.is_absolute());
-    for file in iter::once(config).chain(named).filter(|file| is_only_for_root(file)) {
+    let files_read = config.files_read();
+    let named = files_read.iter().map(|(_, file)| Path::new(*file)).filter(|file| file.is_absolute());
+    for file in iter::once(path).chain(named).filter(|file| is_only_for_root(file)) {
         let file = file.to_string_lossy();
         let quoted = shell_quote(&file);
         writeln!(

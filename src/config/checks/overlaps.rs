@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::destination_key::{DestinationKey, Normalizer};
 use super::findings::Findings;
-use crate::config::scalar::{Location, Secret};
 use crate::config::service::DestinationUse;
 use crate::config::service_names::NamedService;
 use crate::config::v2::Config;
@@ -274,7 +273,7 @@ pub(super) fn check(config: &Config, services: &[NamedService<'_>], findings: &m
             }
         }
     }
-    for (pointer, path) in files_read(config) {
+    for (pointer, path) in config.files_read() {
         let path = normalizer.normalize(path);
         let found = destinations.enclosing(&path).find_map(|(occupied, name)| file_inside(occupied, name));
         if let Some((severity, message, outer)) = found {
@@ -364,27 +363,4 @@ fn related_to(diagnostic: Diagnostic, other: &Writer<'_>) -> Diagnostic {
         Some(pointer) => diagnostic.with_related(description, Target::Value(pointer)),
         None => diagnostic,
     }
-}
-
-/// Returns the files that the agent reads in order to join, with their pointers.
-fn files_read(config: &Config) -> Vec<(Pointer, &str)> {
-    let Some(onboarding) = &config.onboarding else { return Vec::new() };
-    let token = onboarding.token.as_ref().map(Secret::as_str).filter(|token| token.starts_with('/'));
-    let mut files = vec![("token", token), ("ca_path", location(&onboarding.ca_path))];
-    if let Some(bound) = &onboarding.bound_keypair {
-        files.extend([
-            ("bound_keypair/registration_secret_path", location(&bound.registration_secret_path)),
-            ("bound_keypair/static_private_key_path", location(&bound.static_private_key_path)),
-            ("bound_keypair/static_key_path", location(&bound.static_key_path)),
-        ]);
-    }
-    if let Some(kubernetes) = &onboarding.kubernetes {
-        files.push(("kubernetes/token_path", location(&kubernetes.token_path)));
-    }
-    let set = files.into_iter().filter_map(|(key, path)| Some((key, path.filter(|path| !path.is_empty())?)));
-    set.map(|(key, path)| (Pointer::from(format!("/onboarding/{key}")), path)).collect()
-}
-
-fn location(path: &Option<Location>) -> Option<&str> {
-    path.as_ref().map(Location::as_str)
 }

@@ -222,8 +222,17 @@ fn a_configuration_that_the_user_of_the_unit_cannot_read_is_a_warning() {
     std::fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
     let config =
         CONFIG.replace("/etc/tbot.token", token.to_str().unwrap()).replace("/opt/machine-id", "/run/tbot");
-    let finished = run.file("tbot.yaml", config).run();
-    assert!(finished.stderr.starts_with("warning: deploy cannot read [DIR]/token: "), "{}", finished.stderr);
+    let kubernetes = config
+        .replace("join_method: token", "join_method: kubernetes")
+        .replace("token: ", "token: bot, kubernetes: {token_path: ")
+        .replace("}\nservices", "}}\nservices");
+    for config in [config, kubernetes] {
+        let finished = tbot(Telemetry::ClosedPort, &[&INSTALL[..], &WRITE, &["--user", "deploy"]].concat())
+            .file("tbot.yaml", &config)
+            .run();
+        let warning = format!("warning: deploy cannot read {}: ", token.display());
+        assert!(finished.stderr.contains(&warning), "{config} {}", finished.stderr);
+    }
     for (user, mode, group) in [("root", 0o600, 0), ("deploy", 0o640, 65534), ("deploy", 0o644, 0)] {
         assert_eq!(warning(user, mode, group).unwrap(), "", "{user} {mode:o}");
     }
