@@ -15,37 +15,51 @@ use tbot::agent::Environment;
 /// The variable for `--debug`.
 const DEBUG_VARIABLE: &str = "TBOT_DEBUG";
 
-/// The flags of `tbot start` that set a single property, and the property.
-const PROPERTIES: [(&str, &str); 18] = [
-    ("--proxy-server", "/proxy_server"),
-    ("--auth-server", "/auth_server"),
-    ("--token", "/onboarding/token"),
-    ("--join-method", "/onboarding/join_method"),
-    ("--join-uri", "/join_uri"),
-    ("--ca-pin", "/onboarding/ca_pins"),
-    ("--registration-secret", "/onboarding/bound_keypair/registration_secret"),
-    ("--registration-secret-path", "/onboarding/bound_keypair/registration_secret_path"),
-    ("--static-key-path", "/onboarding/bound_keypair/static_private_key_path"),
-    ("--diag-addr", "/diag_addr"),
-    ("--certificate-ttl", "/credential_ttl"),
-    ("--renewal-interval", "/renewal_interval"),
-    ("--storage", "/storage"),
-    ("--debug", "/debug"),
-    ("--fips", "/fips"),
-    ("--insecure", "/insecure"),
-    ("--oneshot", "/oneshot"),
-    ("--scoped", "/scoped"),
-];
+/// A flag of `tbot start` that sets a single property.
+#[derive(Clone, Copy)]
+struct PropertyFlag {
+    name: &'static str,
+    property: &'static str,
+}
+
+impl PropertyFlag {
+    fn pointer(self) -> Pointer {
+        Pointer::from(self.property)
+    }
+}
+
+/// Declares a constant for each of these flags, and the list of all of them.
+macro_rules! property_flags {
+    ($($name:ident: $flag:literal => $property:literal,)*) => {
+        $(const $name: PropertyFlag = PropertyFlag { name: $flag, property: $property };)*
+        const PROPERTY_FLAGS: &[PropertyFlag] = &[$($name),*];
+    };
+}
+
+property_flags! {
+    PROXY_SERVER: "--proxy-server" => "/proxy_server",
+    AUTH_SERVER: "--auth-server" => "/auth_server",
+    TOKEN: "--token" => "/onboarding/token",
+    JOIN_METHOD: "--join-method" => "/onboarding/join_method",
+    JOIN_URI: "--join-uri" => "/join_uri",
+    CA_PIN: "--ca-pin" => "/onboarding/ca_pins",
+    REGISTRATION_SECRET: "--registration-secret" => "/onboarding/bound_keypair/registration_secret",
+    REGISTRATION_SECRET_PATH: "--registration-secret-path" => "/onboarding/bound_keypair/registration_secret_path",
+    STATIC_KEY_PATH: "--static-key-path" => "/onboarding/bound_keypair/static_private_key_path",
+    DIAG_ADDR: "--diag-addr" => "/diag_addr",
+    CERTIFICATE_TTL: "--certificate-ttl" => "/credential_ttl",
+    RENEWAL_INTERVAL: "--renewal-interval" => "/renewal_interval",
+    STORAGE: "--storage" => "/storage",
+    DEBUG: "--debug" => "/debug",
+    FIPS: "--fips" => "/fips",
+    INSECURE: "--insecure" => "/insecure",
+    ONESHOT: "--oneshot" => "/oneshot",
+    SCOPED: "--scoped" => "/scoped",
+}
 
 /// Returns the flag of `tbot start` that sets a property.
 pub(crate) fn flag_for(pointer: &Pointer) -> Option<&'static str> {
-    PROPERTIES.iter().find(|(_, property)| *property == pointer.as_str()).map(|(flag, _)| *flag)
-}
-
-/// Returns the property that a flag of `tbot start` sets.
-fn property(flag: &str) -> Pointer {
-    let found = PROPERTIES.iter().find(|(name, _)| *name == flag);
-    Pointer::from(found.map_or("", |(_, property)| property))
+    PROPERTY_FLAGS.iter().find(|one| one.property == pointer.as_str()).map(|one| one.name)
 }
 
 /// Returns the overrides from all flags and variables.
@@ -97,29 +111,29 @@ pub(crate) fn overrides(
     } = global;
     let mut overrides = OverrideBuilder { environment, overrides: Vec::new() };
     for (flag, value, variable) in [
-        ("--proxy-server", proxy_server, Some("TELEPORT_PROXY")),
-        ("--auth-server", auth_server, Some("TELEPORT_AUTH_SERVER")),
-        ("--token", token, Some("TELEPORT_BOT_TOKEN")),
-        ("--join-method", join_method, None),
-        ("--join-uri", join_uri, None),
-        ("--registration-secret", registration_secret, None),
-        ("--registration-secret-path", registration_secret_path, None),
-        ("--static-key-path", static_key_path, None),
-        ("--diag-addr", diag_addr, None),
+        (PROXY_SERVER, proxy_server, Some("TELEPORT_PROXY")),
+        (AUTH_SERVER, auth_server, Some("TELEPORT_AUTH_SERVER")),
+        (TOKEN, token, Some("TELEPORT_BOT_TOKEN")),
+        (JOIN_METHOD, join_method, None),
+        (JOIN_URI, join_uri, None),
+        (REGISTRATION_SECRET, registration_secret, None),
+        (REGISTRATION_SECRET_PATH, registration_secret_path, None),
+        (STATIC_KEY_PATH, static_key_path, None),
+        (DIAG_ADDR, diag_addr, None),
     ] {
         overrides.string(flag, value.as_deref(), variable)?;
     }
-    for (flag, value) in [("--certificate-ttl", certificate_ttl), ("--renewal-interval", renewal_interval)] {
+    for (flag, value) in [(CERTIFICATE_TTL, certificate_ttl), (RENEWAL_INTERVAL, renewal_interval)] {
         overrides.string(flag, nonzero(value.as_deref()), None)?;
     }
     let ca_pins: Vec<_> = ca_pins.iter().filter(|pin| !pin.is_empty()).collect();
     if !ca_pins.is_empty() {
-        overrides.set("--ca-pin", json!(ca_pins));
+        overrides.set(CA_PIN, json!(ca_pins));
     }
     if let Some(uri) = nonempty(storage.as_deref()) {
         let storage =
             destination_uri::parse(uri).map_err(|error| Failure::Usage(format!("--storage: {error}")))?;
-        overrides.set("--storage", storage);
+        overrides.set(STORAGE, storage);
     }
     if let Some(path) = nonempty(destination_dir.as_deref()) {
         if let Some(service) = service.as_ref().filter(|service| !service.is_legacy()) {
@@ -135,11 +149,11 @@ pub(crate) fn overrides(
     if let Some(service) = service {
         overrides.overrides.extend(service_overrides(service)?);
     }
-    overrides.switch("--debug", *debug, *no_debug, Some(DEBUG_VARIABLE))?;
-    overrides.switch("--fips", *fips, *no_fips, None)?;
-    overrides.switch("--insecure", *insecure, *no_insecure, None)?;
-    overrides.switch("--oneshot", *oneshot, *no_oneshot, None)?;
-    overrides.switch("--scoped", *scoped, *no_scoped, None)?;
+    overrides.switch(DEBUG, *debug, *no_debug, Some(DEBUG_VARIABLE))?;
+    overrides.switch(FIPS, *fips, *no_fips, None)?;
+    overrides.switch(INSECURE, *insecure, *no_insecure, None)?;
+    overrides.switch(ONESHOT, *oneshot, *no_oneshot, None)?;
+    overrides.switch(SCOPED, *scoped, *no_scoped, None)?;
     Ok(overrides.overrides)
 }
 
@@ -178,33 +192,44 @@ impl OverrideBuilder<'_> {
     }
 
     /// Sets the property of a flag.
-    fn set(&mut self, flag: &str, value: Value) {
-        self.push(value, OverrideSource::Flag(flag.to_owned()), property(flag));
+    fn set(&mut self, flag: PropertyFlag, value: Value) {
+        self.push(value, OverrideSource::Flag(flag.name.to_owned()), flag.pointer());
     }
 
     /// Adds the string of a flag or, if that is not set, of its variable.
-    fn string(&mut self, flag: &str, value: Option<&str>, variable: Option<&str>) -> Result<(), Failure> {
+    fn string(
+        &mut self,
+        flag: PropertyFlag,
+        value: Option<&str>,
+        variable: Option<&str>,
+    ) -> Result<(), Failure> {
         if let Some(value) = nonempty(value) {
             self.set(flag, json!(value));
         } else if let Some(variable) = variable
             && let Some(value) = self.environment.get_utf8(variable)?
         {
-            self.push(json!(value), OverrideSource::Variable(variable.to_owned()), property(flag));
+            self.push(json!(value), OverrideSource::Variable(variable.to_owned()), flag.pointer());
         }
         Ok(())
     }
 
     /// Adds a boolean, which `--NAME`, `--no-NAME` or a variable sets.
-    fn switch(&mut self, flag: &str, on: bool, off: bool, variable: Option<&str>) -> Result<(), Failure> {
+    fn switch(
+        &mut self,
+        flag: PropertyFlag,
+        on: bool,
+        off: bool,
+        variable: Option<&str>,
+    ) -> Result<(), Failure> {
         if off {
-            let negated = flag.replacen("--", "--no-", 1);
-            self.push(json!(false), OverrideSource::Flag(negated), property(flag));
+            let negated = flag.name.replacen("--", "--no-", 1);
+            self.push(json!(false), OverrideSource::Flag(negated), flag.pointer());
         } else if on {
             self.set(flag, json!(true));
         } else if let Some(variable) = variable
             && let Some(value) = boolean_variable(variable, self.environment)?
         {
-            self.push(json!(value), OverrideSource::Variable(variable.to_owned()), property(flag));
+            self.push(json!(value), OverrideSource::Variable(variable.to_owned()), flag.pointer());
         }
         Ok(())
     }
