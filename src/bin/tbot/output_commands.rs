@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tbot::agent::internal::files::read_to_string;
 use tbot::agent::{Clock, IdentityFile, IdentityFileError};
-use tbot::config::{Address, Config, Location, Purpose};
+use tbot::config::{Address, Config, OptionalString as _, Purpose};
 use tbot::untrusted::escape;
 
 use crate::cli::{GlobalArgs, KubeCommand, TshArgs};
@@ -138,17 +138,15 @@ fn directory_and_proxy(
 
 /// Returns the address of the proxy in a configuration. In older files, it is the `auth_server`.
 fn configured_proxy(config: Option<&Config>) -> Result<String, Failure> {
-    let nonempty =
-        |address: &Location| Some(address.as_str().to_owned()).filter(|address| !address.is_empty());
-    let proxy = config.and_then(|config| config.proxy_server.as_ref()).and_then(nonempty);
-    let other = config.and_then(|config| config.auth_server.as_ref()).and_then(nonempty);
-    let is_proxy = |address: &&String| address.parse().is_ok_and(|address: Address| address.has_proxy_port());
-    match proxy.or(other.as_ref().filter(is_proxy).cloned()) {
-        Some(proxy) => Ok(proxy),
+    let proxy = config.and_then(|config| config.proxy_server.nonempty());
+    let other = config.and_then(|config| config.auth_server.nonempty());
+    let is_proxy = |address: &&str| address.parse().is_ok_and(|address: Address| address.has_proxy_port());
+    match proxy.or(other.filter(is_proxy)) {
+        Some(proxy) => Ok(proxy.to_owned()),
         None => Err(Failure::Usage(match other {
             Some(other) => format!(
                 "no proxy address: set --proxy-server or TELEPORT_PROXY; the configuration has only the auth server {}",
-                escape(&other)
+                escape(other)
             ),
             None => "no proxy address: set --proxy-server or TELEPORT_PROXY".to_owned(),
         })),
