@@ -59,6 +59,7 @@ pub(super) fn check(
             services::check_oneshot(service, pointer, &mut findings);
         } else {
             services::check_exposure(service, pointer, &mut findings);
+            services::check_listen_host(service, pointer, &mut findings);
         }
     }
     service_names::check(&named_services, &mut findings);

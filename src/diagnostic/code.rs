@@ -200,7 +200,7 @@ codes! {
     SecretLooksLikePath "secret-looks-like-path" Warning Meaning "0.1.0" "A registration secret looks like a path. It is used as it is written; `registration_secret_path` names a file.";
     NotExpanded      "not-expanded"      Warning Meaning   "0.1.0" "A variable or `~` in a value is not expanded. The value contains `${...}` or `$NAME`, or starts with `~`.";
     AddressWithoutPort "address-without-port" Warning Meaning "0.1.0" "An address has no port; 443 is assumed.";
-    AddressWithoutHost "address-without-host" Note Meaning "0.1.0" "An address to listen on has no host. 127.0.0.1 is assumed; Teleport's own agent listens on all addresses.";
+    AddressWithoutHost "address-without-host" Note Meaning "0.1.0" "A tunnel or application proxy listens without a host. 127.0.0.1 is assumed; Teleport's own agent listens on all addresses.";
     BothAddresses    "both-addresses"    Warning Meaning   "0.1.0" "Both a proxy and an auth server are set. `proxy_server` is used.";
     WildcardName     "wildcard-name"     Warning Meaning   "0.1.0" "The name in a selector contains a `*`. Names are compared exactly, so nothing is selected.";
     SameDestination  "same-destination"  Warning Meaning   "0.1.0" "Two services write to the same destination. They write a file of the same name, or to one Kubernetes Secret. An error if one of them is the storage.";

@@ -90,8 +90,15 @@ fn check_listen(address: &Location, pointer: &Pointer, findings: &mut Findings<'
     }
 }
 
+/// Returns the address on which a service listens for clients that act as the bot.
+fn address_for_bot_clients(service: &Service) -> Option<&str> {
+    let act_as_bot = service.service_type().listener == Some(ListenerClients::ActAsBot);
+    service.listen().filter(|_| act_as_bot).map(Location::as_str)
+}
+
 /// Reports a TCP address without a host, which the Go agent reads differently.
-fn check_listen_host(address: &str, pointer: &Pointer, findings: &mut Findings<'_>) {
+pub(super) fn check_listen_host(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
+    let Some(address) = address_for_bot_clients(service) else { return };
     if ListenUri::has_default_host(address)
         && let Ok(ListenUri::Tcp(parsed)) = address.parse()
     {
@@ -109,9 +116,8 @@ fn check_listen_host(address: &str, pointer: &Pointer, findings: &mut Findings<'
 
 /// Reports a service whose clients act as the bot, if others than local ones can connect.
 pub(super) fn check_exposure(service: &Service, pointer: &Pointer, findings: &mut Findings<'_>) {
-    let act_as_bot = service.service_type().listener == Some(ListenerClients::ActAsBot);
-    let Some(address) = service.listen().filter(|_| act_as_bot) else { return };
-    if address.as_str().parse::<ListenUri>().is_ok_and(|uri| !uri.is_local()) {
+    let Some(address) = address_for_bot_clients(service) else { return };
+    if address.parse::<ListenUri>().is_ok_and(|uri| !uri.is_local()) {
         findings.report_value(
             Code::ExposedListener,
             pointer.key("listen"),
@@ -119,7 +125,6 @@ pub(super) fn check_exposure(service: &Service, pointer: &Pointer, findings: &mu
             "write `tcp://127.0.0.1:<port>` or `unix:///<path>`, unless the network itself is restricted to trusted clients",
         );
     }
-    check_listen_host(address.as_str(), pointer, findings);
 }
 
 fn check_destination(
