@@ -128,7 +128,7 @@ impl Diagnostic {
         self
     }
 
-    /// Adds a property that the texts name, unless it is a target of the diagnostic.
+    /// Adds a property that the texts name. [`load`](crate::config::load) adds the targets itself.
     #[must_use]
     pub fn naming(mut self, pointer: Pointer) -> Self {
         self.properties.push(NamedProperty { pointer, set_by: None });
