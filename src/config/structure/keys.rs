@@ -125,14 +125,14 @@ impl Violation<'_> {
     }
 }
 
-/// Returns how the value of an unknown key becomes that of the property `meant`.
-fn form(cx: &UnknownKeyContext<'_>, key: &str, meant: &str, value: &Value) -> Form {
-    let schema = cx.map_schema.and_then(|map| resolve(cx.schema, &map["properties"][meant]));
+/// Returns how the value of an unknown key becomes that of the property `intended`.
+fn form(cx: &UnknownKeyContext<'_>, key: &str, intended: &str, value: &Value) -> Form {
+    let schema = cx.map_schema.and_then(|map| resolve(cx.schema, &map["properties"][intended]));
     let is_map = schema.is_some_and(|schema| accepts(schema, "object"));
     match value {
         Value::Array(entries) if entries.len() == 1 && is_map => Form::ListOfOne,
         Value::Array(_) | Value::Null => Form::Same,
-        _ if cx.list_of(key) == Some(meant) => Form::Entry,
+        _ if cx.list_of(key) == Some(intended) => Form::Entry,
         _ => Form::Same,
     }
 }
