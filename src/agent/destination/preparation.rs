@@ -89,13 +89,11 @@ pub fn prepare_directory(
     let ids = Ids::resolve(users).map_err(DestinationError::User)?;
     let target = DirectoryTarget::new(directory);
     let handle = target.open()?;
-    // Without this file, no agent has written to the directory. Held until everything has its owner and its ACL.
-    let lock = handle.file_type(LOCK_FILE)?.map(|_| handle.lock_for_update()).transpose()?;
-    if let Some(lock) = &lock
-        && handle.open_current_generation_directory()?.is_some()
-    {
+    // Held until everything has its owner and its ACL, so that no agent changes the files meanwhile.
+    let lock = handle.lock_for_update()?;
+    if handle.open_current_generation_directory()?.is_some() {
         // The owner and the ACL of what cannot be removed now do not matter: the agent removes it.
-        let _leftover = handle.restore_plain_files_locked(lock)?;
+        let _leftover = handle.restore_plain_files_locked(&lock)?;
     }
     let mut acl_error = None;
     let mut prepare = |file: &OwnedFd, name: &str, mode| {
