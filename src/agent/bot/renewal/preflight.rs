@@ -10,7 +10,7 @@ use crate::agent::platform::Hint;
 use crate::agent::platform::tasks::UninterruptibleWork;
 
 /// The maximum number of destinations that are tested at the same time.
-const MAX_TESTS: usize = 8;
+const MAX_TESTS: usize = 64;
 
 /// The destination of an output cannot be used: its configuration is not supported, or it cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -63,20 +63,26 @@ pub(crate) async fn test_destinations(
     };
     failures.sort_by_key(position);
     // Only now, because destinations may share a disk that has not enough space for all of them.
-    for NamedDestination { output, destination } in destinations {
-        let is_unresponsive = |failure: &OutputDestinationError| {
-            failure.output == *output && matches!(failure.error, DestinationError::Unresponsive(_))
-        };
-        if !failures.iter().any(is_unresponsive) {
-            let remove = |destination: &DestinationWriter| {
-                destination.remove_trial();
-                Ok(())
+    for destinations in destinations.chunks(MAX_TESTS) {
+        let mut removals = JoinSet::new();
+        for NamedDestination { output, destination } in destinations.iter().cloned() {
+            let is_unresponsive = |failure: &OutputDestinationError| {
+                failure.output == output && matches!(failure.error, DestinationError::Unresponsive(_))
             };
-            // If the file system does not respond any more, the trial stays there.
-            let _ = destination.run_blocking(file_work, remove).await;
+            if !failures.iter().any(is_unresponsive) {
+                let file_work = file_work.clone();
+                removals.spawn(async move { destination.run_blocking(&file_work, remove_trial).await });
+            }
         }
+        // If a file system does not respond any more, the trial stays there.
+        removals.join_all().await;
     }
     failures
+}
+
+fn remove_trial(destination: &DestinationWriter) -> Result<(), DestinationError> {
+    destination.remove_trial();
+    Ok(())
 }
 
 fn test(destination: &DestinationWriter) -> Result<(), DestinationError> {
