@@ -4,7 +4,7 @@
 mod value;
 
 use serde_json::{Value, json};
-use tbot::config::internal::{Requirement, ServiceFlag};
+use tbot::config::internal::{FlagType, Requirement, ServiceFlag};
 use tbot::config::{Override, OverrideSource};
 use tbot::pointer::Pointer;
 
@@ -90,6 +90,9 @@ fn to_json(given: &GivenFlag, without_empty: bool) -> Result<Vec<Value>, Failure
     match &given.value {
         FlagValue::Switch(on) => Ok(vec![json!(on)]),
         FlagValue::Strings(strings) => {
+            // Empty labels are none.
+            let without_empty =
+                without_empty || matches!(given.flag.flag_type, FlagType::Labels | FlagType::LabelLists);
             let strings = strings.iter().filter(|string| !(without_empty && string.is_empty()));
             strings
                 .map(|string| value::parse(given.flag.flag_type, string))

@@ -105,6 +105,7 @@ fn what_is_wrong_with_flags_names_flags_and_no_value_is_taken_for_one() {
             "",
         ]),
         with_bot(&["kubernetes/v2", "--destination", "/out", "--name-selector", ""]),
+        with_bot(&["kubernetes/v2", "--destination", "/out", "--name-selector", "", "--label-selector", ""]),
         [&identity[..], &bot[..2], &["--token", "a", "--join-method", "iam", "--registration-secret", "x"]]
             .concat(),
         [&identity[..], &bot, &["--auth-server", "a.example:3025", "--ca-pin", "sha256:x"]].concat(),
