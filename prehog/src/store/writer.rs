@@ -193,7 +193,7 @@ impl Writer {
 struct WriterThread {
     store: ReopeningStore,
     last_attempt: LastAttempt,
-    /// Whether to probe the store soon, because the last batch or probe failed.
+    /// Whether to probe the store soon, because the last batch or probe failed, or the store was not open at the start.
     must_probe: bool,
     metrics: Arc<Metrics>,
     tasks: SyncSender<MaintenanceTask>,
