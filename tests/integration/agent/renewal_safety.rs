@@ -416,6 +416,11 @@ async fn a_newer_identity_that_appears_before_a_request_is_used_for_it() {
     let fixture = TestCluster::new().await;
     let running = fixture.start(fixture.config("30m", &[]));
     wait_until("the agent has joined", || is_saved(&fixture)).await;
+    // From then on, only a renewal sends this request.
+    let is_connected = || {
+        [method::WATCH_EVENTS, method::SUBMIT_HEARTBEAT].iter().all(|method| fixture.call_count(method) > 0)
+    };
+    wait_until("the rotation is watched and the first heartbeat is sent", is_connected).await;
     let other = fixture.path("other");
     copy(&fixture.storage(), &other);
     let mut config = fixture.config("30m", &[]);

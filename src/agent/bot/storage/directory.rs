@@ -59,7 +59,7 @@ struct OpenStorage {
     /// The resources that saving the next identity needs.
     reserved: Option<Reserved>,
     known: Known,
-    /// The user that the directory belongs to.
+    /// The user that the directory belonged to when it was opened.
     owner: u32,
     lock: Arc<StorageLock>,
 }
@@ -235,7 +235,9 @@ impl DirectoryStorage {
 
     fn move_to(&self, open: &mut OpenStorage, directory: DirectoryHandle) -> Result<(), StorageError> {
         let owner = directory.owner()?;
-        if owner != open.owner && !directory.is_owned_by_agent()? {
+        // If the previous directory is gone, its owner was the one that it had at first.
+        let previous = open.directory.owner().unwrap_or(open.owner);
+        if owner != previous && !directory.is_owned_by_agent()? {
             return Err(DirectoryError::OwnerChanged { path: self.target.path.clone(), owner }.into());
         }
         // With hard links, both directories may have the same lock.
