@@ -16,7 +16,8 @@ pub(super) fn names(list: &str, host: &str, port: u16) -> bool {
         let (pattern, only_port) = split_port(&entry);
         let is_host = match parse_address(pattern) {
             Some(pattern) => address == Some(pattern),
-            None => names_domain(pattern, &host),
+            // The end of an address is not a domain above it.
+            None => address.is_none() && names_domain(pattern, &host),
         };
         entry == "*" || is_host && only_port.is_none_or(|only| only.parse() == Ok(port))
     })
@@ -101,6 +102,8 @@ mod tests {
             ("192.0.2.1:443", "192.0.2.1", true),
             ("192.0.2.1:80", "192.0.2.1", false),
             ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("2.1", "192.0.2.1", false),
+            (".2.1", "192.0.2.1", false),
             ("192.0.2.0/24", "192.0.2.1", true),
             ("192.0.2.7/24", "192.0.2.1", true),
             ("192.0.2.1/32", "192.0.2.1", true),
