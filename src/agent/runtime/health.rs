@@ -17,6 +17,10 @@ use crate::agent::platform::lock::lock;
 /// shorter timeouts.
 const STUCK_AFTER: Duration = Duration::from_secs(10 * 60);
 
+/// How long a client that could not be served counts: longer than the time between two heartbeats, and not until the next client if
+/// that comes days later.
+const UNREACHABLE_FOR: Duration = Duration::from_secs(60 * 60);
+
 /// The state of one service.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServiceState {
@@ -24,8 +28,8 @@ pub(crate) struct ServiceState {
     pub(crate) failures: u64,
     /// Why the last attempt failed; `None` if it succeeded.
     failure: Option<String>,
-    /// Why the last client could not be served, although there are credentials; `None` if it could.
-    unreachable: Option<String>,
+    /// Why the last client could not be served, although there are credentials, and when; `None` if it could.
+    unreachable: Option<(String, Instant)>,
     /// When the last attempt ended; `None` before the first one has.
     pub(crate) updated_at: Option<SystemTime>,
     /// When the newest credentials expire.
@@ -55,7 +59,7 @@ pub(crate) struct ConnectionCounts {
 pub enum HealthStatus {
     /// The credentials are valid, and the last renewal succeeded.
     Healthy,
-    /// The credentials are valid, but the last renewal failed, or the last client could not be served.
+    /// The credentials are valid, but the last renewal failed, or the last client of the past hour could not be served.
     Failing,
     /// There are no credentials yet.
     Initializing,
@@ -91,7 +95,8 @@ impl ServiceState {
 
     /// Returns why the service fails, or `None` if it works.
     pub(crate) fn reason(&self) -> Option<&str> {
-        self.failure.as_deref().or(self.unreachable.as_deref())
+        let unreachable = self.unreachable.as_ref().filter(|(_, at)| at.elapsed() < UNREACHABLE_FOR);
+        self.failure.as_deref().or(unreachable.map(|(reason, _)| reason.as_str()))
     }
 
     pub(crate) fn status(&self, now: SystemTime) -> HealthStatus {
@@ -185,6 +190,7 @@ impl Reporter {
         self.update(|state| {
             state.renewals += 1;
             state.failure = None;
+            state.unreachable = None;
             state.expires = Some(expires);
             state.renewed_at = Some(now);
             state.end_attempt(now);
@@ -210,8 +216,9 @@ impl Reporter {
     pub(crate) fn set_unreachable(&self, reason: Option<String>) {
         let mut is_change = false;
         self.change(|state| {
-            is_change = state.unreachable != reason;
-            state.unreachable = reason;
+            let before = state.reason().map(str::to_owned);
+            state.unreachable = reason.map(|reason| (reason, Instant::now()));
+            is_change = state.reason() != before.as_deref();
         });
         if is_change {
             self.health.updates.send_replace(());
@@ -286,6 +293,12 @@ mod tests {
         assert_eq!((status(START), status(START + HOUR)), (HealthStatus::Failing, HealthStatus::Failing));
         tunnel.set_unreachable(None);
         assert_eq!(status(START), HealthStatus::Healthy);
+        tunnel.set_unreachable(Some("a reason".to_owned()));
+        tunnel.renewed(START + HOUR);
+        assert_eq!(status(START), HealthStatus::Healthy, "it has new credentials");
+        tunnel.set_unreachable(Some("a reason".to_owned()));
+        tokio::time::advance(UNREACHABLE_FOR).await;
+        assert_eq!(status(START), HealthStatus::Healthy, "there was no other client");
         tunnel.failed("a reason");
         assert_eq!((status(START), status(START + HOUR)), (HealthStatus::Failing, HealthStatus::Unhealthy));
     }
