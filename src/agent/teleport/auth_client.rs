@@ -18,7 +18,7 @@ use prost_types::Timestamp;
 use tonic::transport::Channel;
 
 use super::api_error::ApiError;
-use super::grpc::{CALL_TIMEOUT, Connector, SINGLE_CALL_TIMEOUT, endpoint, unary, unary_within};
+use super::grpc::{CALL_TIMEOUT, Connector, SINGLE_CALL_TIMEOUT, auth_endpoint, unary, unary_within};
 use super::messages::{Certs, PingRequest, PingResponse, RouteToApp, RouteToDatabase, UserCertsRequest};
 use super::server_version::major;
 use crate::agent::credential::authority::Authority;
@@ -88,7 +88,7 @@ impl AuthClient {
         };
         let target = dialler.to_auth(identity)?;
         let connector = Connector(target.clone());
-        let channel = endpoint().connect_with_connector(connector).await.map_err(unreachable)?;
+        let channel = auth_endpoint().connect_with_connector(connector).await.map_err(unreachable)?;
         let response: PingResponse = unary(&channel, PING, PingRequest {}).await?;
         let info = ClusterInfo {
             server_major: major(&response.server_version),
@@ -102,7 +102,7 @@ impl AuthClient {
     pub(crate) fn with_identity(&self, identity: &Identity) -> Result<Self, ApiError> {
         let target = self.target.dialler().to_auth(identity)?;
         Ok(Self {
-            channel: endpoint().connect_with_connector_lazy(Connector(target.clone())),
+            channel: auth_endpoint().connect_with_connector_lazy(Connector(target.clone())),
             target,
             info: self.info.clone(),
             shared: Box::default(),

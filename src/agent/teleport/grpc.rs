@@ -24,11 +24,13 @@ use crate::agent::net::dialler::DialTarget;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The timeout of a call that can be repeated.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// The timeout of a call whose response may be large, up to 4 MiB: the time that it takes at about half a megabit per second.
+pub(crate) const LARGE_RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The timeout of a request for the bot's own identity that cannot be repeated: a response that comes late is still the only one.
-/// Keep-alive pings notice earlier that the server is gone.
+/// TCP notices earlier that the connection is lost.
 pub(crate) const SINGLE_CALL_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-/// The interval of keep-alive pings, while a response or a stream is open. The auth server closes connections that ping more than
-/// once a minute.
+/// The interval of keep-alive pings to the auth server, while a response or a stream is open. It closes connections that ping more
+/// than once a minute.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(75);
 
 /// Makes one unary call, whose whole response must arrive within [`CALL_TIMEOUT`]. `method` is the full name of the method.
@@ -75,13 +77,17 @@ where
     Ok(response.into_inner())
 }
 
-/// Returns the endpoint of all connections. The [`Connector`] opens them; the address only fills `:authority`, which servers
-/// ignore.
+/// Returns the endpoint of connections to a service of the proxy. The [`Connector`] opens them; the address only fills
+/// `:authority`, which servers ignore.
+///
+/// It sends no keep-alive pings: a proxy closes a connection that pings more than once in five minutes, the default of gRPC for Go.
 pub(crate) fn endpoint() -> Endpoint {
-    Endpoint::from_static("http://teleport.cluster.local")
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .keep_alive_timeout(CALL_TIMEOUT)
+    Endpoint::from_static("http://teleport.cluster.local").connect_timeout(CONNECT_TIMEOUT)
+}
+
+/// Returns the endpoint of connections to the auth server, which are kept alive by pings.
+pub(crate) fn auth_endpoint() -> Endpoint {
+    endpoint().http2_keep_alive_interval(KEEP_ALIVE_INTERVAL).keep_alive_timeout(CALL_TIMEOUT)
 }
 
 /// Connects for a few short calls.
@@ -137,9 +143,81 @@ impl Service<Uri> for Connector {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
     use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
 
     use super::*;
+
+    /// Connects to the other end of a pipe.
+    struct PipeConnector(Option<DuplexStream>);
+
+    impl Service<Uri> for PipeConnector {
+        type Response = TokioIo<DuplexStream>;
+        type Error = std::io::Error;
+        type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Uri) -> Self::Future {
+            std::future::ready(
+                self.0.take().map(TokioIo::new).ok_or_else(|| std::io::ErrorKind::NotConnected.into()),
+            )
+        }
+    }
+
+    /// Acknowledges settings and pings, and never responds to a call. Sends the time of each ping.
+    async fn serve_without_response(mut pipe: DuplexStream, pings: mpsc::UnboundedSender<Instant>) {
+        const SETTINGS: u8 = 4;
+        const PING: u8 = 6;
+        const ACK: u8 = 1;
+        let mut preface = [0; 24];
+        pipe.read_exact(&mut preface).await.unwrap();
+        pipe.write_all(&[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]).await.unwrap();
+        let mut head = [0; 9];
+        while pipe.read_exact(&mut head).await.is_ok() {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length.try_into().unwrap()];
+            pipe.read_exact(&mut payload).await.unwrap();
+            let [.., frame_type, flags, _, _, _, _] = head;
+            if flags & ACK != 0 {
+                continue;
+            }
+            match frame_type {
+                SETTINGS => pipe.write_all(&[0, 0, 0, SETTINGS, ACK, 0, 0, 0, 0]).await.unwrap(),
+                PING => {
+                    pings.send(Instant::now()).unwrap();
+                    head[4] = ACK;
+                    pipe.write_all(&[head.as_slice(), &payload].concat()).await.unwrap();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Returns when a connection pings in twenty minutes, in which a call gets no response.
+    async fn pings(endpoint: Endpoint) -> Vec<Instant> {
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let (pinged, mut pings) = mpsc::unbounded_channel();
+        tokio::spawn(serve_without_response(server, pinged));
+        let channel = endpoint.connect_with_connector(PipeConnector(Some(client))).await.unwrap();
+        let limit = Duration::from_secs(20 * 60);
+        tokio::time::timeout(limit, call::<(), ()>(&channel, "/a/b", ())).await.unwrap_err();
+        std::iter::from_fn(|| pings.try_recv().ok()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_connections_to_the_auth_server_ping_and_at_most_once_a_minute() {
+        assert_eq!(pings(endpoint()).await, [], "proxies refuse pings that are less than five minutes apart");
+        let pings = pings(auth_endpoint()).await;
+        assert!(pings.len() >= 10, "{pings:?}");
+        for pair in pings.windows(2) {
+            assert!(pair[1] - pair[0] > Duration::from_secs(60), "{pings:?}");
+        }
+    }
 
     /// Makes a call over a channel that opens its connection for it.
     async fn call_at(address: std::net::SocketAddr) -> ApiError {

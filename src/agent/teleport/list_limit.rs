@@ -1,12 +1,10 @@
 //! Requests a list in pages, and limits how much of it the agent reads: a server must not be able to fill the memory with pages.
 
-use std::time::Duration;
-
 use prost::Message;
 use tonic::transport::Channel;
 
 use super::api_error::{ApiError, ListProblem};
-use super::grpc::unary_within;
+use super::grpc::{LARGE_RESPONSE_TIMEOUT, unary_within};
 
 /// The number of pages after which a list counts as endless.
 const MAX_PAGES: usize = 1000;
@@ -14,9 +12,6 @@ const MAX_PAGES: usize = 1000;
 const MAX_ENTRIES: usize = 100_000;
 /// The size of all pages of a list together.
 const MAX_BYTES: usize = 64 << 20;
-
-/// The timeout of one page, which has up to 4 MiB: the time that it takes at about half a megabit per second.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Counts the pages of one list.
 #[derive(Debug)]
@@ -68,7 +63,7 @@ where
     R: Message + Default + 'static,
 {
     loop {
-        match unary_within(PAGE_TIMEOUT, channel, method, request(*page_size)).await {
+        match unary_within(LARGE_RESPONSE_TIMEOUT, channel, method, request(*page_size)).await {
             Err(ApiError::TooLarge { .. }) if *page_size > 1 => *page_size /= 2,
             response => return response,
         }

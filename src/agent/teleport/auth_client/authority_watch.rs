@@ -8,7 +8,7 @@ use super::shared_responses::GET_CERT_AUTHORITIES;
 use crate::agent::credential::authority::Authority;
 use crate::agent::teleport::api_error::{ApiError, from_status};
 use crate::agent::teleport::convert::trusted_authority;
-use crate::agent::teleport::grpc::{CALL_TIMEOUT, server_stream, unary};
+use crate::agent::teleport::grpc::{CALL_TIMEOUT, LARGE_RESPONSE_TIMEOUT, server_stream, unary_within};
 use crate::agent::teleport::messages::{
     CertAuthorityV2, Event, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, Operation, Watch,
     WatchKind,
@@ -76,7 +76,8 @@ impl AuthClient {
         cluster: &str,
     ) -> Result<Option<AuthorityState>, ApiError> {
         let request = GetCertAuthoritiesRequest { r#type: ca_type.to_owned(), include_key: false };
-        let reply: GetCertAuthoritiesResponse = unary(&self.channel, GET_CERT_AUTHORITIES, request).await?;
+        let reply: GetCertAuthoritiesResponse =
+            unary_within(LARGE_RESPONSE_TIMEOUT, &self.channel, GET_CERT_AUTHORITIES, request).await?;
         let states = reply.cert_authorities_v2.into_iter().filter_map(AuthorityState::new);
         Ok(states.into_iter().find(|state| *state.trusted.cluster == *cluster))
     }

@@ -11,7 +11,7 @@ use crate::agent::credential::authority::Authority;
 use crate::agent::platform::lock::lock;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::convert::trusted_authority;
-use crate::agent::teleport::grpc::unary;
+use crate::agent::teleport::grpc::{LARGE_RESPONSE_TIMEOUT, unary, unary_within};
 use crate::agent::teleport::messages::{
     GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, GetClusterCaCertResponse, GetRoleRequest, RoleV6,
 };
@@ -85,7 +85,8 @@ impl SharedResponses {
         };
         let request = async {
             let request = GetCertAuthoritiesRequest { r#type: name.to_owned(), include_key: false };
-            let response: GetCertAuthoritiesResponse = unary(channel, GET_CERT_AUTHORITIES, request).await?;
+            let response: GetCertAuthoritiesResponse =
+                unary_within(LARGE_RESPONSE_TIMEOUT, channel, GET_CERT_AUTHORITIES, request).await?;
             let specs = response.cert_authorities_v2.into_iter().filter_map(|authority| authority.spec);
             Ok(specs.filter_map(trusted_authority).collect())
         };

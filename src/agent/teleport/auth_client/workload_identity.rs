@@ -7,7 +7,7 @@ use super::AuthClient;
 use crate::agent::credential::authority::Authority;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::convert::trusted_authority;
-use crate::agent::teleport::grpc::unary;
+use crate::agent::teleport::grpc::{LARGE_RESPONSE_TIMEOUT, unary, unary_within};
 use crate::agent::teleport::list_limit::{ListLimit, request_page};
 use crate::agent::teleport::messages::{
     CertAuthorityV2, Credential, GetCertAuthorityRequest, IssueWorkloadIdentitiesRequest,
@@ -101,7 +101,7 @@ impl AuthClient {
                     requested_ttl,
                 };
                 let response: IssueWorkloadIdentitiesResponse =
-                    unary(&self.channel, ISSUE_ALL, request).await?;
+                    unary_within(LARGE_RESPONSE_TIMEOUT, &self.channel, ISSUE_ALL, request).await?;
                 Ok(response.credentials)
             }
         }
