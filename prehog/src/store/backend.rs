@@ -162,7 +162,7 @@ pub enum StoreError {
     BackupReplacesStore(PathBuf),
     /// A backup would replace the file of another store, or one that was opened as a store.
     #[error(
-        "{0} exists, so a store is in this place; write the backup to another file, or remove {0} if no prehog uses it"
+        "{0} belongs to another store; write the backup to another file, or remove {0} if no prehog uses that store"
     )]
     BackupReplacesOtherStore(PathBuf),
     /// Another process writes a backup to the same file, or was killed while it did so.

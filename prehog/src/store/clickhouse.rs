@@ -68,7 +68,7 @@ impl ClickHouse {
         let logs: Vec<&str> = rows.iter().filter_map(|row| text(row, "name").ok()).collect();
         if !logs.is_empty() {
             tracing::warn!(
-                "the ClickHouse server keeps {}, which shows when each event arrived: turn it off in the configuration of the server",
+                "the ClickHouse server keeps logs that show when each event arrived: turn off {} in the configuration of the server",
                 logs.join(" and ")
             );
         }

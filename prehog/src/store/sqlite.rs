@@ -35,7 +35,7 @@ use inbox::{INBOX_SUFFIX, Inbox};
 /// submissions arrive than can be counted.
 const INBOX_LIMIT: i64 = 4 * FOLD_BATCH as i64;
 
-/// The names of the files next to a store that is in use, or was.
+/// The suffixes of the files next to a store that is, or was, in use.
 const STORE_SUFFIXES: [&str; 3] = [LOG_SUFFIX, LOG_INDEX_SUFFIX, INBOX_SUFFIX];
 
 /// An open file and its inbox.

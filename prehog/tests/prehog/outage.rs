@@ -374,7 +374,7 @@ async fn a_clickhouse_server_that_fails_at_first_is_used_once_it_works() {
 /// As on a full disk: queries succeed. The receiver stays ready, so that senders find out when events are stored again, but the
 /// alert must not end.
 #[tokio::test]
-async fn a_clickhouse_server_that_only_refuses_events_is_not_up() {
+async fn a_clickhouse_server_that_answers_queries_but_refuses_events_is_reported_as_down() {
     let works = Arc::new(AtomicBool::new(false));
     let server_works = Arc::clone(&works);
     let accepts =

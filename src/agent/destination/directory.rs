@@ -149,7 +149,7 @@ impl DirectoryHandle {
         Ok(Mode::from_raw_mode(self.stat()?.st_mode).contains(Mode::WOTH))
     }
 
-    /// Returns whether every user can read or change a file. `None` if not, or if there is no such file.
+    /// Returns what every user can do with a file. `None` if nothing, or if there is no such file.
     pub(crate) fn exposure_of(&self, name: &str) -> Option<Exposure> {
         let is_reachable = Mode::from_raw_mode(self.stat().ok()?.st_mode).contains(Mode::XOTH);
         let file = self.open_file(name, OFlags::RDONLY, "inspect").ok().filter(|_| is_reachable)?;

@@ -66,7 +66,7 @@ impl DestinationError {
             )),
             Self::Reader(error) | Self::User(error) => error.hint(),
             Self::Unresponsive(_) => Some(Hint::new(
-                "check the server of the file system, if it is a network file system; the agent continues when it responds",
+                "if it is a network file system, check its server; the agent continues when the server responds",
             )),
         }
     }

@@ -36,7 +36,7 @@ struct NewestAccess<T> {
     access: Option<Arc<IssuedAccess<T>>>,
     /// Why the last attempt failed. Empty if it succeeded.
     failure: Arc<str>,
-    /// Whether there will be no other attempt.
+    /// Whether no further attempt will be made.
     has_ended: bool,
 }
 
@@ -85,7 +85,7 @@ impl<T> SharedAccess<T> {
             newest.access.take_if(|access| {
                 std::ptr::eq(Arc::as_ptr(access), refused.as_ptr()) && access.is_replaceable(now)
             });
-            // Those that wait are waiting for an attempt.
+            // Does not wake the waiting clients: only a new attempt can help them.
             false
         });
     }

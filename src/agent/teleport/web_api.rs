@@ -23,8 +23,8 @@ pub(crate) enum WebApiError {
 }
 
 impl WebApiError {
-    /// Returns true if a retry may succeed without any change by an operator: there was no response, or one that says nothing but
-    /// that there is none at the moment. Every other response is an answer.
+    /// Returns true if a retry may succeed without any change by an operator: there was no response, or the server reported an
+    /// internal failure or a rate limit. Every other response is final.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Web(error) => matches!(error, WebError::Connection(_)),

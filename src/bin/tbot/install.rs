@@ -108,7 +108,7 @@ fn unit(
 fn check_pid_file(pid_file: &Path, name: &str, paths: &ConfiguredPaths) -> Result<(), Failure> {
     let parent = pid_file.parent().unwrap_or(Path::new("/"));
     let is_plain = pid_file.components().all(|part| part != Component::ParentDir);
-    // Nobody creates a directory below the one that systemd creates before the file is written.
+    // Not a subdirectory of the runtime directory: nothing creates it before the agent writes the file.
     let is_runtime = parent.to_str().is_some_and(|parent| paths.is_runtime(parent));
     let is_writable = is_runtime || paths.directories().any(|directory| parent.starts_with(directory));
     if is_plain && is_writable {

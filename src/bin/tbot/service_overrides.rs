@@ -61,7 +61,7 @@ fn is_reader(flag: &ServiceFlag) -> bool {
     flag.pointer.starts_with(READERS)
 }
 
-/// Returns an error if more than one of several flags is set of which exactly one is required.
+/// Returns an error if more than one flag is set in a group of which exactly one is required.
 fn refuse_alternatives(flags: &[GivenFlag]) -> Result<(), Failure> {
     let mut set = flags
         .iter()

@@ -62,7 +62,7 @@ pub(crate) enum UnitPathError {
     #[error("the path {} has a character that a unit cannot contain", escape(.0))]
     Unprintable(String),
     /// systemd ignores it.
-    #[error("the path {} contains `..`: write it without", escape(.0))]
+    #[error("the path {} contains `..`: write the path without it", escape(.0))]
     Parent(String),
     /// The directory of this socket never exists when the agent starts.
     #[error(

@@ -56,10 +56,10 @@ fn check_for_proxy(config: &Config, address: &str, findings: &mut Findings<'_>) 
     let help = if config.has_join_uri_of_auth_server() {
         "if this is a proxy, begin the join URI with `tbot+proxy+`"
     } else {
-        "if this is a proxy, use `proxy_server`, which agents know since a release of Teleport 15"
+        "if this is a proxy, use `proxy_server`, which Teleport's agents support from a release of 15 onwards"
     };
     let message = format!(
-        "port {} is usually that of a proxy, and agents since Teleport 17.5.3 take only an auth server here",
+        "port {} is usually that of a proxy, and Teleport's agents from 17.5.3 onwards accept only an auth server here",
         parsed.port()
     );
     let target = Target::Value(Pointer::root().key("auth_server"));

@@ -52,13 +52,11 @@ impl<'a> Findings<'a> {
     }
 
     /// Reports a pattern in a name that is compared as it is.
-    pub(super) fn check_exact_name(&mut self, parent: &Pointer, name: Option<&Identifier>, everything: &str) {
-        let Some(name) = name.filter(|name| name.as_str().contains('*')) else { return };
-        let help = match name.as_str() {
-            "*" => format!("write `labels: {everything}` instead, which selects everything"),
-            _ => "write the whole name, or use `labels`".to_owned(),
-        };
-        let message = "a name selects only what has exactly this name, and no name contains a `*`";
+    pub(super) fn check_exact_name(&mut self, parent: &Pointer, name: Option<&Identifier>, help: &str) {
+        if !name.is_some_and(|name| name.as_str().contains('*')) {
+            return;
+        }
+        let message = "`name` is compared exactly, and no name contains a `*`, so this selects nothing";
         let diagnostic = Diagnostic::new(Code::WildcardName, Target::Value(parent.key("name")), message);
         self.report(diagnostic.with_help(help).naming(parent.key("labels")));
     }

@@ -23,7 +23,7 @@ pub struct ServiceType {
     /// What it writes to its destination.
     #[doc(hidden)]
     pub destination: DestinationUse,
-    /// What the clients can do that connect to its `listen`, or `None` if it has none. Each `listen` is checked: its address, and
+    /// What clients that connect to its `listen` can do, or `None` if it has none. Each `listen` is checked: its address, and
     /// that it differs from all others.
     #[doc(hidden)]
     pub listener: Option<ListenerClients>,

@@ -65,7 +65,7 @@ async fn every_connection_is_tunnelled_with_the_http_proxys_credentials() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_no_proxy_names_is_reached_directly() {
+async fn a_host_in_the_no_proxy_list_is_reached_directly() {
     let fixture = TestCluster::new().await;
     let (proxy, heads) = connect_proxy(fixture.cluster.proxy_addr()).await;
     let mut config = fixture.config("20m", &[]);

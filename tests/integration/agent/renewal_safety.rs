@@ -371,7 +371,7 @@ async fn a_storage_that_is_removed_while_the_agent_runs_is_created_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storage_that_is_moved_is_not_renewed_there() {
+async fn a_renewal_is_not_saved_in_a_storage_that_was_moved_away() {
     let generation = generation_after(async |fixture| {
         let moved = fixture.path("moved");
         std::fs::rename(fixture.storage(), &moved).unwrap();

@@ -35,7 +35,7 @@ async fn pass_a_minute() {
 }
 
 #[tokio::test]
-async fn a_response_that_costs_an_identity_if_it_is_lost_may_take_a_minute() {
+async fn the_agent_waits_a_minute_for_a_response_that_it_cannot_request_again() {
     let fixture = TestCluster::new().await;
     for (method, generation) in [(method::JOIN, 1), (method::GENERATE_USER_CERTS, 2)] {
         let mut hold = fixture.cluster.hold_next(method);

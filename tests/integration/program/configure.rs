@@ -76,7 +76,7 @@ fn warnings_of_validate_are_on_standard_error() {
 }
 
 #[test]
-fn what_is_wrong_with_flags_names_flags_and_no_value_is_taken_for_one() {
+fn diagnostics_name_flags_and_never_mistake_a_value_for_one() {
     let bot = ["--proxy-server", "p.example:443", "--join-method", "token", "--token", "a"];
     let identity = ["identity", "--destination", "/out"];
     let with_bot = |arguments: &[&'static str]| [arguments, &bot].concat();

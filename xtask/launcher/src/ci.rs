@@ -63,7 +63,7 @@ pub(crate) fn run_all() -> Result<()> {
     run(&[&FAST_STEPS[..], &SLOW_STEPS].concat())
 }
 
-/// The exit status of a command that this machine does not permit, as in the tests of many projects.
+/// The exit status of a command that this machine does not permit, as in Automake for a skipped test.
 const NOT_RUN: i32 = 77;
 
 fn run(steps: &[&str]) -> Result<()> {

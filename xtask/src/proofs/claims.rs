@@ -22,7 +22,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 mutation: "`count_entries` in `src/event/builder.rs` skips entries with a `name`",
             },
             Check {
-                shows: "No value of the configuration and no variable that does not serve telemetry is in a request or in what the log says about it",
+                shows: "Neither the request nor the log lines about it contain a free-form string of the configuration, or a variable that is not for telemetry",
                 command: "cargo test --locked --workspace --test integration -- program::canaries",
                 needs: &[],
                 full: Full::Same,
@@ -54,8 +54,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
             "that the counts and the join method are harmless: see the budget below",
             "anything about what the operator sets for telemetry: the path and query in `TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS` are sent, and \
              its path is logged; warnings name the HTTP proxy, without its user and password, and the file in `SSL_CERT_FILE`",
-            "anything about the log beyond telemetry, the secrets of a join and keys, such as a token for Kubernetes, the password of a proxy, or a \
-             JWT that a service delivers; the log names paths and services, because operators need them",
+            "anything about other secrets in the log, such as a token for Kubernetes, the password of a proxy, or a JWT that a service delivers; \
+             the log does name paths and services, because operators need them",
         ],
     },
     Claim {
@@ -216,7 +216,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
             },
         ],
         not_shown: &[
-            "that the numbers of the operating system are random: the id consists of them",
+            "that the operating system's random number generator is unpredictable: the id consists of its output",
             "that nobody can recognise a rare combination of properties: see the end of this page",
             "that the id is not stored: that no file is written for telemetry is a part of [Nothing is sent when off](#nothing-is-sent-when-off)",
             "what a receiver other than prehog does with the sender's address",

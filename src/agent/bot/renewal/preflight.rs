@@ -45,7 +45,7 @@ pub(crate) async fn test_destinations(
     file_work: &UninterruptibleWork,
 ) -> Vec<OutputDestinationError> {
     let mut failures = Vec::new();
-    // Some at the same time, because each waits for a file system that does not respond.
+    // Several at a time: a test of a file system that does not respond takes two minutes.
     for destinations in destinations.chunks(MAX_TESTS) {
         let mut tests = JoinSet::new();
         for NamedDestination { output, destination } in destinations.iter().cloned() {

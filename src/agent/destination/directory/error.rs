@@ -69,8 +69,8 @@ pub enum DirectoryError {
         /// The parent that several users may write to.
         parent: PathBuf,
     },
-    /// The directory now belongs to another user than before, who may have put it in the place of the agent's.
-    #[error("{path} now belongs to another user than before, with id {owner}")]
+    /// The owner of the directory has changed to another user, who may have put it in the place of the agent's.
+    #[error("the owner of {path} has changed: it now belongs to the user with id {owner}")]
     OwnerChanged {
         /// The directory.
         path: PathBuf,

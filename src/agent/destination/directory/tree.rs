@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_another_process_has_removed_is_removed() {
+    fn an_entry_that_another_process_has_removed_is_not_an_error() {
         let root = tempfile::tempdir().unwrap();
         let directory = std::fs::File::open(root.path()).unwrap().into();
         for file_type in [FileType::Directory, FileType::RegularFile] {

@@ -109,9 +109,9 @@ async fn several_contexts_are_refused_if_the_cluster_cannot_tell_them_apart() {
     }
 }
 
-/// Unlike no answer, an answer is not replaced by an earlier one.
+/// If the proxy refuses the request, the address that it advertised earlier is not used.
 #[tokio::test]
-async fn a_proxy_that_answers_otherwise_than_before_is_a_failure() {
+async fn an_output_fails_if_the_proxy_refuses_to_name_its_address() {
     let (log, fixture) = (LogCapture::start(), cluster_with_resources().await);
     let service = json!({ "type": "kubernetes", "kubernetes_cluster": "prod-eu" });
     let running = fixture.start(fixture.config("20m", &[with_directory(&fixture, &service, "out")]));
