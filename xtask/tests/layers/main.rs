@@ -176,3 +176,34 @@ fn an_upward_import_is_found_by_use_and_by_path_and_names_both_files() {
     let rules = allowed(&[("low", &[]), ("high", &["low"])]);
     assert_eq!(graph::forbidden(&graph, &rules), ["src/low.rs imports high from src/high/inner.rs"]);
 }
+
+#[test]
+fn an_upward_import_is_found_in_the_body_of_a_function_and_in_a_macro() {
+    for content in [
+        "fn low() { use crate::high::High; }",
+        "fn low() { if true { use super::{high::{High as Other}}; } }",
+        "fn low() { use crate::high::*; }",
+        "struct Low; impl Low { fn low() { use super::high::High; } }",
+        "fn low() { call!(crate::high::High) }",
+        "fn low() { call!(pub(super), super::high::High) }",
+    ] {
+        let files = [
+            ("src/lib.rs", "mod low;\nmod high;"),
+            ("src/low.rs", content),
+            ("src/high.rs", "pub struct High;"),
+        ];
+        let (_directory, graph) = crate_of(&files);
+        let rules = allowed(&[("low", &[]), ("high", &["low"])]);
+        assert_eq!(graph::forbidden(&graph, &rules).len(), 1, "{content}");
+    }
+    let files = [
+        ("src/lib.rs", "mod low;\nmod high;"),
+        (
+            "src/low.rs",
+            "fn low() { use std::fmt; #[cfg(test)] use crate::high::High; call!(pub(super) struct A; pub(crate) struct B;) }",
+        ),
+        ("src/high.rs", "pub struct High;"),
+    ];
+    let (_directory, graph) = crate_of(&files);
+    assert_eq!(graph::forbidden(&graph, &allowed(&[("low", &[]), ("high", &["low"])])), [""; 0]);
+}

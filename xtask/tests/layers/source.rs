@@ -180,12 +180,21 @@ impl<'ast> Visit<'ast> for Paths<'_> {
         visit::visit_path(self, path);
     }
 
-    /// A macro's tokens are no syntax tree yet; `crate::` paths among them are found by their spelling.
+    /// A `use` in a block. Those at the top of a module are read by [`read_items`].
+    fn visit_item_use(&mut self, import: &'ast syn::ItemUse) {
+        if !is_test(&import.attrs) {
+            flatten(&import.tree, &mut Vec::new(), false, self.0);
+        }
+    }
+
+    /// The tokens of a macro are not a syntax tree; the paths among them that start at the crate or a parent are found by their
+    /// spelling.
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         let text = call.tokens.to_string().replace(['(', ')', '[', ']', '{', '}', '<', '>', ','], " ");
         let mut tokens = text.split_whitespace().peekable();
         while let Some(token) = tokens.next() {
-            if token != "crate" {
+            // `pub(super)` imports nothing.
+            if !matches!(token, "crate" | "super") || tokens.peek() != Some(&"::") {
                 continue;
             }
             let mut segments = vec![token.to_owned()];
