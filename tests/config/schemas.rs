@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use tbot::config::internal::{FormatVersion, check_structure, schema};
+use tbot::config::internal::{FormatVersion, Sensitivity, check_structure, schema};
 use tbot::config::{Config, Purpose, load};
 use tbot::diagnostic::Code;
 use tbot::pointer::Pointer;
@@ -311,6 +311,33 @@ fn every_deprecated_property_and_type_has_a_warning() {
         }
     }
     assert!(deprecated >= 30, "the fixture has only {deprecated} deprecated properties");
+}
+
+/// The agent must not overwrite these files, and the user of its unit must be able to read them.
+#[test]
+fn every_path_for_joining_is_a_file_that_the_agent_reads() {
+    let root = FormatVersion::V2.schema();
+    let (_, mut value) = fixture(FormatVersion::V2);
+    let is_file = |pointer: &Pointer| {
+        pointer.last().is_some_and(|key| key.ends_with("path"))
+            && schema::locate(root, &value, pointer)
+                .is_some_and(|property| schema::class_of(root, property) == Some(Sensitivity::Location))
+    };
+    let mut files: Vec<Pointer> = crate::values::pointers(&value["onboarding"])
+        .iter()
+        .map(|below| Pointer::from(format!("/onboarding{below}")))
+        .collect();
+    files.retain(is_file);
+    assert!(files.len() >= 5, "{files:?}");
+    for file in &files {
+        // In the fixture, a path that conflicts with another one is empty.
+        *value.pointer_mut(file.as_str()).unwrap() = json!("/a/file");
+    }
+    let config: Config = serde_json::from_value(value).unwrap();
+    let read: Vec<Pointer> = config.files_read().into_iter().map(|(pointer, _)| pointer).collect();
+    for file in files {
+        assert!(read.contains(&file), "add {file} to `Config::files_read`");
+    }
 }
 
 /// For validators of others, which report what the schema says: one mistake must not drown in the violations of every
