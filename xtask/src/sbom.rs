@@ -53,13 +53,15 @@ pub(crate) fn bill_of_materials(program: &str, target: Option<&str>) -> Result<V
 
 fn component(linked: &Crate, kind: &str, checksums: &BTreeMap<(String, String), String>) -> Value {
     let Crate { name, version, license } = linked;
-    let package_url = format!("pkg:cargo/{name}@{version}");
-    let mut component = json!({ "type": kind, "bom-ref": package_url, "name": name, "version": version, "purl": package_url });
+    let reference = format!("{name}@{version}");
+    let mut component = json!({ "type": kind, "bom-ref": reference, "name": name, "version": version });
     if !license.is_empty() {
         // Some crates still separate alternatives with a slash, which is not a valid expression.
         component["licenses"] = json!([{ "expression": license.replace('/', " OR ") }]);
     }
+    // Members have neither. The purl of a crate refers to crates.io, where another project may have the same name.
     if let Some(checksum) = checksums.get(&(name.clone(), version.clone())) {
+        component["purl"] = json!(format!("pkg:cargo/{reference}"));
         component["hashes"] = json!([{ "alg": "SHA-256", "content": checksum }]);
     }
     component
@@ -106,12 +108,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_linked_crate_has_a_version_a_licence_and_a_checksum() {
+    fn every_crate_of_the_registry_has_a_version_a_licence_a_checksum_and_a_purl() {
         let is_member = |component: &Value| component["name"] == "tbot" || component["name"] == "tbot-yaml";
         for program in ["tbot", "prehog"] {
             let bill = bill_of_materials(program, None).unwrap();
             assert_eq!(bill["metadata"]["component"]["name"], program);
             let components = bill["components"].as_array().unwrap();
+            // On crates.io, `tbot` is a library for Telegram.
+            let members = components.iter().filter(|component| is_member(component));
+            for member in members.chain([&bill["metadata"]["component"]]) {
+                assert_eq!((member.get("purl"), member.get("hashes")), (None, None), "{member}");
+            }
             assert!(components.len() > 100, "{program}: {}", components.len());
             for component in components.iter().filter(|component| !is_member(component)) {
                 assert!(
@@ -119,6 +126,7 @@ mod tests {
                 );
                 assert!(component["licenses"][0]["expression"].is_string(), "{component}");
                 assert_eq!(component["hashes"][0]["content"].as_str().unwrap().len(), 64, "{component}");
+                assert!(component["purl"].as_str().unwrap().starts_with("pkg:cargo/"), "{component}");
             }
         }
     }
