@@ -200,14 +200,15 @@ same for the same Cargo.lock.",
         arguments: "[--binaries DIR] [--target TARGET] [--output DIR] ...",
         summary: "make archives and Debian packages of tbot and prehog",
         details: "Builds both programs, and writes for each an archive, a Debian package and a
-bill of materials, and for all of them SHA256SUMS. The same commit and compiler
-give the same files. Needs cargo-deb, which `cargo xtask setup` installs, and
-dpkg.
+bill of materials, and SHA256SUMS of all in the directory, also for other
+platforms. The same commit, compiler and tools give the same files. Needs
+cargo-deb in the version that `cargo xtask setup` installs, and dpkg.
 
   --binaries DIR    pack the programs in this directory instead of building them
   --target TARGET   aarch64-unknown-linux-gnu or x86_64-unknown-linux-gnu
                     [default: the platform of this machine]
-  --output DIR      [default: target/dist]
+  --output DIR      a directory without packages of another version
+                    [default: target/dist]
   --maintainer \"NAME <ADDRESS>\"
                     the contact in the Debian packages, which is required to
                     publish them; otherwise, they say that nobody maintains them

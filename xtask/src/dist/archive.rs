@@ -2,7 +2,7 @@
 //! files of a program are listed only once.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -11,18 +11,12 @@ use xtask_launcher::root;
 /// The directories below /usr that an archive contains. Units contain the paths of the package.
 const DIRECTORIES: [&str; 2] = ["bin", "share"];
 
-/// Makes an archive from a Debian package and a bill of materials, and returns its path.
+/// Makes an archive from a Debian package and a bill of materials.
 ///
 /// # Errors
 ///
 /// Returns an error if a file cannot be written, or dpkg-deb or tar fails.
-pub(super) fn of_package(
-    package: &Path,
-    name: &str,
-    bill: &str,
-    epoch: u64,
-    output: &Path,
-) -> Result<PathBuf> {
+pub(super) fn of_package(package: &Path, name: &str, bill: &str, epoch: u64, output: &Path) -> Result<()> {
     let directory = tempfile::tempdir().context("cannot create a temporary directory")?;
     let (installed, packed) = (directory.path().join("installed"), directory.path().join(name));
     run(Command::new("dpkg-deb").arg("--extract").arg(package).arg(&installed))?;
@@ -42,8 +36,7 @@ pub(super) fn of_package(
         .arg(&archive)
         .arg("--directory")
         .arg(directory.path())
-        .arg(name))?;
-    Ok(archive)
+        .arg(name))
 }
 
 fn run(command: &mut Command) -> Result<()> {
