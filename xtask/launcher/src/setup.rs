@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: installs the tools that CI and the ignored tests need.
 
 use anyhow::{Result, bail};
-use xtask_launcher::tools::{C_COMPILER, Source, TOOLS, Tool};
+use xtask_launcher::tools::{C_COMPILER, TOOLS, Tool};
 use xtask_launcher::{print_line, shell};
 
 /// Installs the tools that are missing.
@@ -11,17 +11,17 @@ use xtask_launcher::{print_line, shell};
 /// Returns an error if a tool is still missing afterwards.
 pub(crate) fn install() -> Result<()> {
     let missing = print_missing();
-    let packages: Vec<&str> = missing.iter().filter_map(|tool| tool.source.debian_packages()).collect();
+    let packages: Vec<&str> = missing.iter().filter_map(|tool| tool.debian_packages()).collect();
     if !packages.is_empty() {
         install_debian_packages(&packages.join(" "))?;
     }
     for tool in missing {
-        if let Source::Command(command) = tool.source {
+        if let Some(command) = tool.install_command() {
             print_line(&format!("running {command}"));
-            shell::run(command)?;
+            shell::run(&command)?;
         }
         if !tool.is_present() {
-            bail!("{} is still missing: `{}` fails", tool.name, tool.check);
+            bail!("{} is still missing: see `{}`", tool.label(), tool.check);
         }
     }
     Ok(())
@@ -56,7 +56,7 @@ pub(crate) fn require(tool: &Tool) -> Result<()> {
 
 fn fail_if_missing(missing: &[&Tool]) -> Result<()> {
     if !missing.is_empty() {
-        let names: Vec<&str> = missing.iter().map(|tool| tool.name).collect();
+        let names: Vec<String> = missing.iter().map(|tool| tool.label()).collect();
         bail!("missing: {}; run `cargo xtask setup`", names.join(", "));
     }
     Ok(())
@@ -78,7 +78,7 @@ fn print_missing() -> Vec<&'static Tool> {
     for tool in &TOOLS {
         let is_present = tool.is_present();
         let state = if is_present { "present" } else { "missing" };
-        print_line(&format!("{state}  {:<13} {}", tool.name, tool.purpose));
+        print_line(&format!("{state}  {:<17} {}", tool.label(), tool.purpose));
         if !is_present {
             missing.push(tool);
         }
@@ -102,6 +102,7 @@ fn install_debian_packages(packages: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xtask_launcher::tools::Source;
 
     fn tool(check: &'static str) -> Tool {
         Tool { name: "a tool", purpose: "a test", check, source: Source::Debian("a-package") }

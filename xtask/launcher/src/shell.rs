@@ -28,7 +28,13 @@ pub fn run(command: &str) -> Result<()> {
 
 /// Returns whether a command runs and succeeds. Its output is discarded.
 pub fn succeeds(command: &str) -> bool {
-    parse(command).and_then(|mut command| Ok(command.output()?)).is_ok_and(|output| output.status.success())
+    output(command).is_some()
+}
+
+/// Returns what a command prints to standard output, or `None` if it does not run or fails.
+pub fn output(command: &str) -> Option<String> {
+    let output = parse(command).ok()?.output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Reads a command: words without quotes, after any variables of the form `NAME=value`.
@@ -68,6 +74,8 @@ mod tests {
         assert!(succeeds("true"));
         assert!(!succeeds("false"));
         assert!(!succeeds("/nonexistent/program"));
+        assert_eq!(output("echo a"), Some("a\n".to_owned()));
+        assert_eq!(output("false"), None);
         assert_eq!(run("false").unwrap_err().to_string(), "`false` failed");
     }
 }

@@ -19,6 +19,9 @@ pub struct Tool {
 pub enum Source {
     /// With apt-get: the names of packages.
     Debian(&'static str),
+    /// With `cargo install`: this version of the crate that has the name of the tool, and further options. Another version counts as
+    /// missing.
+    Crate { version: &'static str, options: &'static str },
     /// With another command.
     Command(&'static str),
 }
@@ -37,9 +40,18 @@ pub const MDBOOK: Tool = Tool {
     name: "mdbook",
     purpose: "the documentation as a book",
     check: "mdbook --version",
-    source: Source::Command(
-        "cargo install --locked --debug --config profile.dev.debug=false mdbook@0.5.4 --no-default-features",
-    ),
+    source: Source::Crate {
+        version: "0.5.4",
+        options: "--debug --config profile.dev.debug=false --no-default-features",
+    },
+};
+
+/// The program that makes Debian packages. Its version determines their content.
+pub const CARGO_DEB: Tool = Tool {
+    name: "cargo-deb",
+    purpose: "Debian packages",
+    check: "cargo deb --version",
+    source: Source::Crate { version: "3.8.0", options: "" },
 };
 
 /// All tools. Those that others are installed with come first.
@@ -61,17 +73,10 @@ pub static TOOLS: [Tool; 28] = [
         name: "cargo-deny",
         purpose: "licences and sources of dependencies",
         check: "cargo deny --version",
-        source: Source::Command(
-            "cargo install --locked --debug --config profile.dev.debug=false cargo-deny@0.20.2",
-        ),
+        source: Source::Crate { version: "0.20.2", options: "--debug --config profile.dev.debug=false" },
     },
     MDBOOK,
-    Tool {
-        name: "cargo-deb",
-        purpose: "Debian packages",
-        check: "cargo deb --version",
-        source: Source::Command("cargo install --locked cargo-deb@3.8.0"),
-    },
+    CARGO_DEB,
     Tool {
         name: "promtool",
         purpose: "tests of alert rules",
@@ -208,18 +213,59 @@ pub static TOOLS: [Tool; 28] = [
 ];
 
 impl Tool {
-    /// Returns whether the tool is present.
+    /// Returns whether the tool is present, in the version that is needed.
     pub fn is_present(&self) -> bool {
-        shell::succeeds(self.check)
+        shell::output(self.check).is_some_and(|printed| self.is_version(&printed))
+    }
+
+    /// Returns whether the check of the tool has printed the version that is needed, if one is.
+    fn is_version(&self, printed: &str) -> bool {
+        let Source::Crate { version, .. } = self.source else { return true };
+        printed.split_whitespace().any(|word| word.trim_start_matches('v') == version)
+    }
+
+    /// Returns the name, with the version if a certain one is needed.
+    pub fn label(&self) -> String {
+        match self.source {
+            Source::Crate { version, .. } => format!("{} {version}", self.name),
+            _ => self.name.to_owned(),
+        }
+    }
+
+    /// Returns the packages, if the tool is installed with apt-get.
+    pub const fn debian_packages(&self) -> Option<&'static str> {
+        match self.source {
+            Source::Debian(packages) => Some(packages),
+            _ => None,
+        }
+    }
+
+    /// Returns the command that installs the tool, unless it is installed with apt-get.
+    pub fn install_command(&self) -> Option<String> {
+        match self.source {
+            Source::Debian(_) => None,
+            Source::Crate { version, options } => Some(
+                format!("cargo install --locked {}@{version} {options}", self.name).trim_end().to_owned(),
+            ),
+            Source::Command(command) => Some(command.to_owned()),
+        }
     }
 }
 
-impl Source {
-    /// Returns the packages, if the tool is installed with apt-get.
-    pub const fn debian_packages(self) -> Option<&'static str> {
-        match self {
-            Self::Debian(packages) => Some(packages),
-            Self::Command(_) => None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_of_a_crate_counts_as_missing() {
+        for printed in ["0.5.4", "mdbook v0.5.4\n", "mdbook 0.5.4 (abc)"] {
+            assert!(MDBOOK.is_version(printed), "{printed}");
         }
+        for printed in ["", "mdbook v0.5.40", "mdbook 0.4.5", "10.5.4"] {
+            assert!(!MDBOOK.is_version(printed), "{printed}");
+        }
+        assert!(C_COMPILER.is_version("any"));
+        assert_eq!(CARGO_DEB.label(), "cargo-deb 3.8.0");
+        assert_eq!(CARGO_DEB.install_command().unwrap(), "cargo install --locked cargo-deb@3.8.0");
     }
 }

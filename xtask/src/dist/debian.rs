@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use xtask_launcher::root;
+use xtask_launcher::tools::CARGO_DEB;
 
 use super::release::Target;
 
@@ -13,7 +14,7 @@ use super::release::Target;
 ///
 /// # Errors
 ///
-/// Returns an error if the binary cannot be read, or cargo-deb fails.
+/// Returns an error if the binary cannot be read, or cargo-deb fails or is of another version.
 pub(super) fn package(
     program: &str,
     binary: &Path,
@@ -22,6 +23,9 @@ pub(super) fn package(
     epoch: u64,
     output: &Path,
 ) -> Result<PathBuf> {
+    if !CARGO_DEB.is_present() {
+        bail!("missing: {}; run `cargo xtask setup`", CARGO_DEB.label());
+    }
     // cargo-deb takes the binary from the directory of builds, which is this one.
     let builds = tempfile::tempdir().context("cannot create a temporary directory")?;
     let release = builds.path().join(target.name()).join("release");
@@ -40,10 +44,7 @@ pub(super) fn package(
         .output()
         .context("cannot run cargo")?;
     if !result.status.success() {
-        bail!(
-            "cargo-deb failed; `cargo xtask setup` installs it:\n{}",
-            String::from_utf8_lossy(&result.stderr).trim_end()
-        );
+        bail!("cargo-deb failed:\n{}", String::from_utf8_lossy(&result.stderr).trim_end());
     }
     let package = fs::read_dir(&packages)?.next().context("cargo-deb has written no package")??;
     let destination = output.join(package.file_name());
