@@ -59,7 +59,8 @@ pub(crate) fn install(
     let name = &args.name;
     let pid_file = nonempty(args.pid_file.as_deref())
         .map_or_else(|| PathBuf::from(format!("/run/{name}/{name}.pid")), |path| current_dir.join(path));
-    let unit = unit(args, &current_dir.join(&config), &pid_file, &paths, cx)?;
+    let unit =
+        unit(args, &current_dir.join(&config), &pid_file, &paths, runs_command(effective.config()), cx)?;
     if args.write {
         warn_about_missing_directories(args, &paths, &pid_file, cx)?;
         warn_about_unreadable_files(args, &config, effective.config(), cx)?;
@@ -70,11 +71,18 @@ pub(crate) fn install(
     report_valid(configuration, cx)
 }
 
+/// Returns whether the agent runs a command that the configuration names.
+fn runs_command(config: &Config) -> bool {
+    let generic_oidc = config.onboarding.as_ref().and_then(|onboarding| onboarding.generic_oidc.as_ref());
+    generic_oidc.and_then(|settings| settings.command.as_ref()).is_some_and(|command| !command.is_empty())
+}
+
 fn unit(
     args: &SystemdArgs,
     config: &Path,
     pid_file: &Path,
     paths: &ConfiguredPaths,
+    runs_command: bool,
     cx: &Context<'_>,
 ) -> Result<String, Failure> {
     for (flag, value) in [("--name", &args.name), ("--user", &args.user), ("--group", &args.group)] {
@@ -99,6 +107,7 @@ fn unit(
             (_, true) => Some(false),
             _ => None,
         },
+        runs_command,
         paths,
     };
     Ok(unit.render())

@@ -58,6 +58,22 @@ fn the_unit_sets_the_telemetry_variable_only_if_a_flag_decides() {
     assert_eq!(both.status, Some(2), "{}", both.stderr);
 }
 
+/// The command may be a program of a runtime that writes the code that it executes.
+#[test]
+fn a_command_of_the_configuration_may_execute_what_it_writes() {
+    let permits = |config: &str| {
+        let unit = printed(&install(&[]).file("tbot.yaml", config).run());
+        !unit.lines().any(|line| line == "MemoryDenyWriteExecute=yes")
+    };
+    let generic_oidc = |settings: &str| {
+        let onboarding = format!("{{join_method: generic_oidc, token: bot, generic_oidc: {settings}}}");
+        CONFIG.replace("{join_method: token, token: /etc/tbot.token}", &onboarding)
+    };
+    assert!(permits(&generic_oidc("{command: [print-token]}")));
+    assert!(!permits(&generic_oidc("{env: ID_TOKEN, command: []}")));
+    assert!(!permits(CONFIG));
+}
+
 #[test]
 fn an_empty_flag_counts_as_not_set() {
     let empty = ["--name", "", "--user=", "--group", "", "--systemd-directory", "", "--pid-file="];

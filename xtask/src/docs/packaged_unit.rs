@@ -31,6 +31,7 @@ pub(super) fn file() -> Result<GeneratedFile> {
         pid_file: "/run/tbot/tbot.pid",
         // The decision is that of the configuration and of the administrator.
         telemetry: None,
+        runs_command: false,
         paths: &paths,
     };
     Ok(GeneratedFile { path: "packaging/tbot/tbot.service".to_owned(), content: unit.render() })

@@ -15,7 +15,8 @@ use super::jwt::Jwt;
 use crate::agent::platform::Environment;
 use crate::untrusted::escape;
 
-const HINT: &str = "run the command as the agent's user, in its environment: it must print an ID token and exit with status 0";
+const HINT: &str = "run the command as the agent's user, in its environment: it must print an ID token and exit with status 0; \
+                    the restrictions of a systemd unit apply to it as well";
 
 /// A command that prints an ID token.
 pub(super) struct TokenCommand {
