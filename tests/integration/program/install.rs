@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Permissions;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
 use super::bot_fixture::BotFixture;
@@ -215,23 +215,21 @@ fn a_directory_without_which_systemd_does_not_start_the_unit_is_a_warning() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_configuration_that_the_user_of_the_unit_cannot_read_is_a_warning() {
     let warning = |user: &str, mode: u32, group: u32| {
         let run = install(&[&WRITE[..], &["--user", user, "--group", "deploy"]].concat());
         let config = run.path().join("tbot.yaml");
         std::fs::write(&config, CONFIG.replace("/opt/machine-id", "/run/tbot")).unwrap();
         std::fs::set_permissions(&config, Permissions::from_mode(mode)).unwrap();
-        // Fails unless this is root.
-        let _ = std::os::unix::fs::chown(&config, None, Some(group));
-        let is_of_root = std::fs::metadata(&config).unwrap().uid() == 0;
+        std::os::unix::fs::chown(&config, Some(0), Some(group)).unwrap();
         let finished = run.run();
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
-        // The tests of others than root cannot create a file of root.
-        is_of_root.then_some(finished.stderr)
+        finished.stderr
     };
-    let Some(unreadable) = warning("deploy", 0o600, 0) else { return };
+    let unreadable = warning("deploy", 0o600, 0);
     insta::assert_snapshot!(unreadable, @"warning: deploy cannot read tbot.yaml: permit it with `chgrp deploy 'tbot.yaml' && chmod g+r 'tbot.yaml'`");
-    assert_eq!(warning("deploy", 0o640, 0).unwrap(), unreadable);
+    assert_eq!(warning("deploy", 0o640, 0), unreadable);
     let run = install(&[&WRITE[..], &["--user", "deploy"]].concat());
     let token = run.path().join("token");
     std::fs::write(&token, "secret").unwrap();
@@ -250,7 +248,7 @@ fn a_configuration_that_the_user_of_the_unit_cannot_read_is_a_warning() {
         assert!(finished.stderr.contains(&warning), "{config} {}", finished.stderr);
     }
     for (user, mode, group) in [("root", 0o600, 0), ("deploy", 0o640, 65534), ("deploy", 0o644, 0)] {
-        assert_eq!(warning(user, mode, group).unwrap(), "", "{user} {mode:o}");
+        assert_eq!(warning(user, mode, group), "", "{user} {mode:o}");
     }
 }
 
