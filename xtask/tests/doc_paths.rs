@@ -61,15 +61,16 @@ fn is_identifier(code: &str) -> bool {
     code.split("::").all(is_word) && code.split("::").any(has_two_words)
 }
 
-/// Adds the source files below a directory, except generated ones.
+/// Adds the source files below a directory, except this one, which has names in its comments.
 fn add_sources(directory: &Path, sources: &mut String) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             add_sources(&path, sources);
-        } else if path
-            .extension()
-            .is_some_and(|extension| ["rs", "json", "proto"].iter().any(|other| extension == *other))
+        } else if !path.ends_with(file!())
+            && path
+                .extension()
+                .is_some_and(|extension| ["rs", "json", "proto"].iter().any(|other| extension == *other))
         {
             *sources += &std::fs::read_to_string(path).unwrap();
         }
