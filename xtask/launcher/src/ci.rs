@@ -39,8 +39,8 @@ const SLOW_STEPS: [&str; 15] = [
     // More kills than in a plain run.
     "TBOT_TEST_KILLS=100 cargo test --locked --workspace --test integration -- program::crash --nocapture",
     "PREHOG_TEST_KILLS=100 cargo test --locked --workspace --test prehog -- crash",
-    // The tests of the program once more, against the release build.
-    "cargo build --locked --release --package tbot",
+    // The tests of the program once more, against the release build, whatever directory cargo is told to build in.
+    "cargo build --locked --release --target-dir target --package tbot",
     "TBOT_TEST_PROGRAM=target/release/tbot cargo test --locked --workspace --test integration -- program::",
 ];
 
