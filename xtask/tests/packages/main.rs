@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
+use xtask_launcher::root;
 
 pub(crate) const PROGRAMS: [&str; 2] = ["tbot", "prehog"];
 
@@ -27,14 +28,27 @@ pub(crate) fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Returns a directory with the programs that cargo built, without debug information.
+/// Builds the programs with the profile of this test, and returns a directory with them, without debug information.
 pub(crate) fn stripped_programs() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let built = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
+    let profile = match built.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        other => other,
+    };
+    // For this test alone, cargo has built only xtask.
+    let mut build = Command::new(env!("CARGO"));
+    build.current_dir(root().unwrap()).args([
+        "build",
+        "--locked",
+        "--workspace",
+        "--bins",
+        "--profile",
+        profile,
+    ]);
+    run(build.arg("--target-dir").arg(built.parent().unwrap()));
     for program in PROGRAMS {
-        let built = built.join(program);
-        assert!(built.exists(), "{} is missing; run cargo build --locked --workspace", built.display());
-        run(Command::new("strip").arg("-o").arg(directory.path().join(program)).arg(built));
+        run(Command::new("strip").arg("-o").arg(directory.path().join(program)).arg(built.join(program)));
     }
     directory
 }
