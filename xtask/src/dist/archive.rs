@@ -1,5 +1,5 @@
 //! Archives for machines without dpkg. They contain what the Debian package installs in /usr/bin and /usr/share, so that the
-//! files of a program are listed only once.
+//! files of a program are listed only once. An archive is unpacked in /usr/local.
 
 use std::fs;
 use std::path::Path;
@@ -10,6 +10,9 @@ use xtask_launcher::root;
 
 /// The directories below /usr that an archive contains. Units contain the paths of the package.
 const DIRECTORIES: [&str; 2] = ["bin", "share"];
+
+/// Where zsh finds completions below /usr, and where it finds them below /usr/local.
+const ZSH_COMPLETIONS: [&str; 2] = ["share/zsh/vendor-completions", "share/zsh/site-functions"];
 
 /// Makes an archive from a Debian package and a bill of materials.
 ///
@@ -25,6 +28,8 @@ pub(super) fn of_package(package: &Path, name: &str, bill: &str, epoch: u64, out
         fs::rename(installed.join("usr").join(directory), packed.join(directory))
             .with_context(|| format!("the package has no usr/{directory}"))?;
     }
+    let [in_package, in_archive] = ZSH_COMPLETIONS.map(|directory| packed.join(directory));
+    fs::rename(in_package, in_archive).context("the package has no completions for zsh")?;
     fs::copy(root()?.join("LICENSE"), packed.join("LICENSE")).context("cannot copy LICENSE")?;
     fs::write(packed.join("sbom.cdx.json"), bill)?;
     let archive = output.join(format!("{name}.tar.gz"));

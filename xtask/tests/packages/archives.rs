@@ -1,11 +1,12 @@
 //! Checks that the same programs give the same files, and that archives are complete.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
+use xtask_launcher::root;
 
 use crate::{PROGRAMS, dist, files_ending_with, run};
 
@@ -30,6 +31,7 @@ fn the_same_programs_give_the_same_files() {
     assert_eq!(checksums(&first).lines().count(), 6);
     run(Command::new("sha256sum").current_dir(&first).args(["--quiet", "--check", "SHA256SUMS"]));
     assert_archives(first.path());
+    assert_unpacked(first.path());
     assert_maintainer(first.path(), "Unpublished build <root@localhost>");
     let published = dist(directory.path(), |command| {
         command.args(["--maintainer", "Jo Doe <jo@example.com>"]);
@@ -42,6 +44,38 @@ fn assert_maintainer(output: &Path, expected: &str) {
         let maintainer = run(Command::new("dpkg-deb").arg("--field").arg(package).arg("Maintainer"));
         assert_eq!(maintainer.trim(), expected);
     }
+}
+
+/// Unpacks the archive of the agent with the command of docs/how-to/packages.md in a directory like /usr/local of Debian.
+fn assert_unpacked(output: &Path) {
+    let page = fs::read_to_string(root().unwrap().join("docs/how-to/packages.md")).unwrap();
+    let (_, command) = page.split_once("sudo tar ").unwrap();
+    let (command, _) = command.split_once("\n```").unwrap();
+    let local = tempfile::tempdir().unwrap();
+    let path = |path: &str| local.path().join(path);
+    for directory in ["bin", "man", "share"] {
+        fs::create_dir(path(directory)).unwrap();
+        fs::set_permissions(path(directory), fs::Permissions::from_mode(0o2775)).unwrap();
+    }
+    symlink("../man", path("share/man")).unwrap();
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let command = command
+        .replace("x86_64-unknown-linux-gnu", &platform)
+        .replace("/usr/local", local.path().to_str().unwrap());
+    run(Command::new("tar").current_dir(output).args(command.replace('\\', " ").split_whitespace()));
+    // What was there has kept its permissions.
+    for directory in ["bin", "man", "share"] {
+        assert_eq!(
+            fs::symlink_metadata(path(directory)).unwrap().permissions().mode() & 0o7777,
+            0o2775,
+            "{directory}"
+        );
+    }
+    assert!(fs::symlink_metadata(path("share/man")).unwrap().is_symlink());
+    for file in ["bin/tbot", "man/man1/tbot.1.gz", "share/zsh/site-functions/_tbot"] {
+        assert!(path(file).is_file(), "{file}");
+    }
+    assert!(!path("LICENSE").exists() && !path("sbom.cdx.json").exists());
 }
 
 /// Checks that archives belong to root, and have what the packages install, except units, which contain the paths of packages.
