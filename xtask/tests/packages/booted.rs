@@ -266,12 +266,19 @@ fn assert_unit_of_the_program(debian: &Debian) {
 }
 
 fn start_receiver(debian: &Debian) -> u16 {
+    let defaults = format!("PREHOG_STORE={STORE}\nPREHOG_OPTIONS=--no-such-flag\n");
+    fs::write(debian.path("etc/default/prehog"), defaults).unwrap();
+    debian.run("systemctl enable --now prehog");
+    wait_until("the unit has failed", || debian.show("prehog", "ActiveState") == "failed");
+    assert_eq!((&*debian.show("prehog", "ExecMainStatus"), debian.restarts("prehog")), ("2", 0));
+
     let port = free_port();
     let defaults =
         format!("PREHOG_STORE={STORE}\nPREHOG_OPTIONS=\"--retain-days 400 --listen 127.0.0.1:{port}\"\n");
     fs::write(debian.path("etc/default/prehog"), defaults).unwrap();
     debian.run("systemctl enable --now prehog");
     wait_for_port(port);
+    debian.run("systemctl status prehog");
     // The URL of a store can contain a password.
     let arguments = debian.run(&format!("xargs -0 < /proc/{}/cmdline", debian.show("prehog", "MainPID")));
     assert!(arguments.contains("--retain-days") && !arguments.contains("sqlite:"), "{arguments}");

@@ -23,6 +23,11 @@ fn packages_are_installed_run_and_removed() {
     let packages = files_ending_with(output.path(), ".deb");
     assert_eq!(packages.len(), 2, "{packages:?}");
 
+    for package in &packages {
+        let dependencies = run(Command::new("dpkg-deb").arg("--field").arg(package).arg("Depends"));
+        assert!(dependencies.split(", ").any(|name| name.trim() == "ca-certificates"), "{dependencies}");
+    }
+
     let machine = Machine::new("amd64");
     machine.dpkg("--install", &packages);
     assert!(machine.read("etc/passwd").contains("tbot:"), "there is no user for the agent");
