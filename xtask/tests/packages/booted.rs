@@ -364,6 +364,11 @@ fn newer_version(package: &Path, directory: &Path) -> PathBuf {
 }
 
 fn assert_removal(debian: &Debian) {
+    // Without these commands, systemd would start the unit at the next boot.
+    debian.run(
+        "tbot install systemd -c /etc/tbot.yaml --user tbot --group tbot --write && systemctl daemon-reload",
+    );
+    debian.run("systemctl disable --now tbot && rm /etc/systemd/system/tbot.service");
     debian.run("apt-get remove -q -y tbot prehog");
     for program in PROGRAMS {
         assert!(!debian.is_active(program), "{program} still runs");
