@@ -1,6 +1,7 @@
 //! Decides what an excerpt of a file may show: known properties, and their values if these are harmless. Depends on
 //! `schema`, `vocabulary` and `diagnostic`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,11 +12,18 @@ use super::vocabulary;
 use crate::diagnostic::{Disclosure, Visibility, display_key};
 use crate::pointer::Pointer;
 
-/// The value of a file and the schema that applies to it, which together decide what an excerpt may show.
-#[derive(Clone, Debug)]
+/// The value of a file and the schema that applies to it, which together decide what an excerpt may show. Its `Debug` output shows
+/// nothing of the file.
+#[derive(Clone)]
 pub struct FileDisclosure {
     schema: &'static Value,
     value: Arc<Value>,
+}
+
+impl fmt::Debug for FileDisclosure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileDisclosure").finish_non_exhaustive()
+    }
 }
 
 impl FileDisclosure {

@@ -1,6 +1,7 @@
 //! Loads the effective configuration from the contents of a file and its overrides, in this order: YAML, version,
 //! overrides, join URI, structure, meaning. Depends on every other part of the configuration.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -23,8 +24,8 @@ use crate::diagnostic::{Code, Diagnostic, Severity, Target, display_key, suggest
 use crate::pointer::Pointer;
 use crate::yaml;
 
-/// The effective configuration: the file, merged with the overrides and the join URI.
-#[derive(Clone, Debug)]
+/// The effective configuration: the file, merged with the overrides and the join URI. Its `Debug` output contains no secret.
+#[derive(Clone)]
 pub struct EffectiveConfig {
     config: Config,
     /// The value of the file itself if nothing changes it.
@@ -49,8 +50,18 @@ impl EffectiveConfig {
     }
 }
 
-/// The result of loading a configuration.
-#[derive(Clone, Debug)]
+impl fmt::Debug for EffectiveConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The value contains the secrets of the typed configuration as they are.
+        f.debug_struct("EffectiveConfig")
+            .field("config", &self.config)
+            .field("origins", &self.origins)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The result of loading a configuration. Its `Debug` output contains no secret.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct LoadOutcome {
     /// The effective configuration, or `None` if any of the diagnostics is an error.
@@ -60,6 +71,16 @@ pub struct LoadOutcome {
     file: Arc<Value>,
     version: FormatVersion,
     repaired: RepairedParts,
+}
+
+impl fmt::Debug for LoadOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadOutcome")
+            .field("effective", &self.effective)
+            .field("diagnostics", &self.diagnostics)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 impl LoadOutcome {

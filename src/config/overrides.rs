@@ -1,5 +1,7 @@
 //! Overrides: values that flags, environment variables and commands set in a configuration. Depends on `provenance`.
 
+use std::fmt;
+
 use serde_json::{Value, json};
 
 use super::provenance::{Origins, OverrideSource};
@@ -9,13 +11,24 @@ use crate::pointer::Pointer;
 ///
 /// It replaces the value at its pointer and nothing else. A pointer that ends in `-` appends to a list, as in JSON
 /// Patch (RFC 6902): `/services/-` appends a service.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// The `Debug` output does not contain the value, which may be a secret.
+#[derive(Clone, PartialEq)]
 pub struct Override {
     pointer: Pointer,
     value: Value,
     source: OverrideSource,
     /// Pointers into `value` whose value came from a source other than `source`.
     parts: Vec<(Pointer, OverrideSource)>,
+}
+
+impl fmt::Debug for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Override")
+            .field("pointer", &self.pointer)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Override {

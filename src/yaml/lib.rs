@@ -40,6 +40,7 @@ mod unreadable;
 mod tests;
 
 use std::error::Error;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -49,25 +50,32 @@ use tree::{NodeKind, take_value};
 use unreadable::Unreadable;
 
 pub use line_index::{Span, TextPosition};
-pub use problem::{MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, Problem, ProblemKind, display_key};
+pub use pointer::display_key;
+pub use problem::{MAX_BYTES, MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, Problem, ProblemKind};
 
 /// Items that only the programs of this repository and their tests use. Not part of the public API, and may change at any time.
 #[doc(hidden)]
 pub mod internal {
     pub use super::parse_with_problems;
+    pub use super::pointer::MASK;
     pub use super::positions::{Leaf, LeafRole, Positions};
-    pub use super::problem::MASK;
     pub use super::unreadable::Unreadable;
 }
 
-/// The first document of a file.
-#[derive(Debug, Clone, PartialEq)]
+/// The first document of a file. Its `Debug` output does not contain the value, which may contain secrets.
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Parsed {
     /// A map with its keys in the order of the file. Merged keys (`<<`) come after the map's own.
     pub value: Value,
     /// Whether the file contains further documents, which are not read.
     pub documents_ignored: bool,
+}
+
+impl fmt::Debug for Parsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parsed").field("documents_ignored", &self.documents_ignored).finish_non_exhaustive()
+    }
 }
 
 /// Decodes a file as UTF-8 and strips the byte order mark, if present.

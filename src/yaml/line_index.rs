@@ -29,7 +29,6 @@ pub struct Span {
 const BLOCK: usize = 256;
 
 /// An index of the lines and characters of a text.
-#[derive(Debug)]
 pub(crate) struct LineIndex<'a> {
     text: &'a str,
     /// Whether every character is one byte.

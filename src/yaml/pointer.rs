@@ -6,7 +6,9 @@ use std::fmt::{self, Write as _};
 
 /// A JSON pointer: empty for the whole document, otherwise a `/` before each token. Within a token, `~` is written as
 /// `~0` and `/` as `~1`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// The `Debug` output contains `***` in place of each key that [`display_key`] hides.
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pointer(String);
 
 impl Pointer {
@@ -115,6 +117,13 @@ impl fmt::Display for Pointer {
     }
 }
 
+impl fmt::Debug for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Self = self.tokens().fold(Self::root(), |shown, key| shown.key(display_key(&key)));
+        f.debug_tuple("Pointer").field(&shown.0).finish()
+    }
+}
+
 /// Iterates over the tokens of an escaped pointer, unescaped. Text before the first `/` is skipped.
 pub fn tokens(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
     pointer.split('/').skip(1).map(unescape)
@@ -134,6 +143,21 @@ fn unescape(token: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(token)
     }
+}
+
+/// Replaces text that must not be shown.
+pub const MASK: &str = "***";
+
+/// Returns a key as it may be displayed: unchanged, or `***` if it does not look like a name.
+///
+/// A key can contain a secret by mistake, as in `token:secret`, where the space after the `:` is missing. A long key with
+/// several digits may be a token.
+#[must_use]
+pub fn display_key(key: &str) -> &str {
+    let is_name_char = |found: char| found.is_ascii_alphanumeric() || "_-./*<".contains(found);
+    let digits = key.bytes().filter(u8::is_ascii_digit).count();
+    let is_name = (1..=64).contains(&key.len()) && key.chars().all(is_name_char);
+    if is_name && (key.len() < 16 || digits <= 2) { key } else { MASK }
 }
 
 #[cfg(test)]

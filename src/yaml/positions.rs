@@ -10,7 +10,6 @@ use super::tree::{Node, NodeId, NodeKind, Slot, Tree};
 use crate::pointer::{Pointer, tokens};
 
 /// The positions of the values in the first document of a file. After a syntax error, only those before the error.
-#[derive(Debug)]
 pub struct Positions<'a> {
     index: LineIndex<'a>,
     tree: Tree<'a>,
@@ -26,7 +25,7 @@ pub struct Positions<'a> {
 const MAX_VISITS: usize = 1_000;
 
 /// A scalar or an alias in the file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Leaf<'p> {
     /// The start, in bytes.
     pub start: usize,

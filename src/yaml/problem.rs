@@ -1,6 +1,8 @@
 //! Describes the YAML problems of a file: the limits, the kinds of problems, and their messages. Depends on `line_index`.
 //! Never uses the messages of the YAML crates, which may quote values of the file and thus secrets.
 
+use std::fmt;
+
 use super::line_index::Span;
 
 /// The key whose value is merged into its map.
@@ -58,8 +60,8 @@ pub enum ProblemKind {
     AnchorRedefined,
 }
 
-/// A problem and its position.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A problem and its position. Its `Debug` output does not contain the keys, which may be parts of secrets.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
     /// The kind of the problem.
@@ -80,6 +82,16 @@ pub struct Problem {
     pub otherwise: Option<Box<Self>>,
     /// Whether the document is read as it is probably meant.
     pub(crate) is_repaired: bool,
+}
+
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Problem")
+            .field("kind", &self.kind)
+            .field("message", &self.message)
+            .field("span", &self.span)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Problem {
@@ -201,19 +213,4 @@ impl From<ProblemKind> for Problem {
         };
         Self::new(kind, message, help)
     }
-}
-
-/// Replaces text that must not be shown.
-pub const MASK: &str = "***";
-
-/// Returns a key as it may be displayed: unchanged, or `***` if it does not look like a name.
-///
-/// A key can contain a secret by mistake, as in `token:secret`, where the space after the `:` is missing. A long key with
-/// several digits may be a token.
-#[must_use]
-pub fn display_key(key: &str) -> &str {
-    let is_name_char = |found: char| found.is_ascii_alphanumeric() || "_-./*<".contains(found);
-    let digits = key.bytes().filter(u8::is_ascii_digit).count();
-    let is_name = (1..=64).contains(&key.len()) && key.chars().all(is_name_char);
-    if is_name && (key.len() < 16 || digits <= 2) { key } else { MASK }
 }

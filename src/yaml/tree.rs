@@ -26,7 +26,6 @@ pub(crate) enum Slot {
     Value(NodeId),
 }
 
-#[derive(Debug)]
 pub(crate) enum NodeKind<'a> {
     Null,
     Bool(bool),
@@ -39,7 +38,6 @@ pub(crate) enum NodeKind<'a> {
     Mapping,
 }
 
-#[derive(Debug)]
 pub(crate) struct Node<'a> {
     pub(crate) kind: NodeKind<'a>,
     pub(crate) parent: Option<NodeId>,
@@ -57,7 +55,7 @@ pub(crate) struct Node<'a> {
 }
 
 /// The arena, in the order of the file.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Tree<'a> {
     pub(crate) nodes: Vec<Node<'a>>,
     /// All problems, in the order of the file.

@@ -1,12 +1,15 @@
-//! Nothing that is or could be a secret appears in a report: neither in a message nor in an excerpt, in any format.
+//! Nothing that is or could be a secret appears in a report, neither in a message nor in an excerpt, in any format, nor in
+//! the `Debug` output of a type that contains a configuration.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
-use tbot::config::Purpose;
 use tbot::config::internal::FormatVersion;
+use tbot::config::{Override, OverrideSource, Purpose, load};
 use tbot::diagnostic::ReportFormat;
+use tbot::pointer::Pointer;
+use tbot::yaml;
 
 use crate::agreement::test_property;
 use crate::cases::load_and_render;
@@ -81,6 +84,11 @@ fn does_not_reveal_canary(contents: &str) -> Result<(), TestCaseError> {
         let report = load_and_render(contents.as_bytes(), Purpose::Start, format);
         prop_assert!(!report.contains(CANARY), "the {:?} report of\n{}\nis\n{}", format, contents, report);
     }
+    let mut outcome = load(Some(contents), &[], Purpose::Start);
+    // A location may be shown, and the host of a join URI is one.
+    outcome.effective = None;
+    let debug_output = format!("{outcome:?}\n{:?}\n{:?}", outcome.disclosure(), yaml::parse(contents));
+    prop_assert!(!debug_output.contains(CANARY), "the debug output of\n{}\nis\n{}", contents, debug_output);
     Ok(())
 }
 
@@ -127,4 +135,20 @@ fn no_syntax_error_reveals_a_secret() {
     ] {
         does_not_reveal_canary(text).unwrap();
     }
+}
+
+#[test]
+fn the_debug_output_of_an_effective_configuration_contains_no_secret() {
+    let file = "version: v2\nproxy_server: teleport.example.com:443\n\
+                onboarding: {join_method: bound_keypair, token: hunter2, bound_keypair: {registration_secret: hunter2}}\n\
+                storage: {type: memory}\n\
+                services: [{type: identity, roles: [hunter2], destination: {type: directory, path: /opt/machine-id}}]\n";
+    let token = Pointer::from("/onboarding/token");
+    let from_flag = Override::new(token, json!("hunter2"), OverrideSource::Flag("--token".to_owned()));
+    let outcome = load(Some(file), std::slice::from_ref(&from_flag), Purpose::Start);
+    let effective = outcome.effective.clone().unwrap();
+    assert_eq!(effective.value()["onboarding"]["token"], CANARY);
+    let debug_output = format!("{effective:#?}\n{outcome:#?}\n{from_flag:#?}");
+    assert!(debug_output.contains("teleport.example.com"), "the harmless parts are shown: {debug_output}");
+    assert!(!debug_output.contains(CANARY), "{debug_output}");
 }
