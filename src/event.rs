@@ -7,6 +7,8 @@
 //! them, and the builder's rules, the preview's provenance, the request body, the documentation and the checks of a receiver
 //! are all derived from that schema.
 //!
+//! To obtain a [`TbotStart`], build it: deserializing one checks neither the patterns of its strings nor the ranges of its counts.
+//!
 //! # Example
 //!
 //! Builds the event of a start, and the body of the request that would submit it.

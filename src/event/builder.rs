@@ -95,6 +95,9 @@ pub enum BuildError {
         /// The name of the property.
         property: String,
     },
+    /// The `distinctId` of a request is not a UUID v4.
+    #[error("the distinctId is not a UUID v4 in its hyphenated form")]
+    InvalidDistinctId,
 }
 
 impl BuiltEvent {
@@ -121,14 +124,30 @@ impl BuiltEvent {
         &self.properties
     }
 
-    /// Returns the body of the request that submits this event, as JSON. `distinct_id` is a UUID v4 in its hyphenated form.
+    /// Returns the body of the request that submits this event, as JSON. `distinct_id` is a UUID v4 in its hyphenated form, fresh
+    /// for each start.
     ///
     /// # Errors
     ///
-    /// Returns an error only if the event's schema, which is a part of this library, cannot be used.
+    /// Returns [`InvalidDistinctId`](BuildError::InvalidDistinctId) if `distinct_id` is not a UUID v4, so that no other identifier
+    /// gets into a request.
     pub fn request_body(&self, distinct_id: &str) -> Result<Value, BuildError> {
+        if !is_uuid_v4(distinct_id) {
+            return Err(BuildError::InvalidDistinctId);
+        }
         Ok(request_body(&Rules::embedded()?, &self.event, distinct_id))
     }
+}
+
+/// Returns whether a string is a UUID v4 in its hyphenated form.
+fn is_uuid_v4(id: &str) -> bool {
+    let matches = |(index, byte): (usize, u8)| match index {
+        8 | 13 | 18 | 23 => byte == b'-',
+        14 => byte == b'4',
+        19 => b"89abAB".contains(&byte),
+        _ => byte.is_ascii_hexdigit(),
+    };
+    id.len() == 36 && id.bytes().enumerate().all(matches)
 }
 
 /// Builds the event for one start from the value of the effective configuration.

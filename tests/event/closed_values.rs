@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tbot::config::internal::{AccessClass, Sensitivity, schema};
 use tbot::config::{JoinMethod, Purpose, Service, load};
 use tbot::event::internal::{Rules, build, generate_schema};
-use tbot::event::{BuildContext, Helper};
+use tbot::event::{BuildContext, BuildError, BuiltEvent, Helper};
 
 const CONFIG: &str =
     "version: v2\nproxy_server: teleport.example.com:443\nonboarding: {join_method: token, token: abc}\n";
@@ -95,6 +95,27 @@ fn an_event_with_an_undeclared_property_is_rejected() {
     let mut event = event_of(&effective_value(CONFIG), &|_| None);
     event["hostname"] = json!("canary");
     assert!(serde_json::from_value::<tbot::event::TbotStart>(event).is_err());
+}
+
+#[test]
+fn a_request_body_accepts_only_a_uuid_v4() {
+    let effective = load(Some(CONFIG), &[], Purpose::Start).effective.unwrap();
+    let context = BuildContext { version: "1.2.3", environment: &|_| None };
+    let built = BuiltEvent::for_config(&effective, context).unwrap();
+    let id = "01234567-89ab-4cde-8f01-23456789abcd";
+    assert_eq!(built.request_body(id).unwrap()["distinctId"], id);
+    for other in [
+        "",
+        "host.example.com",
+        "0123456789ab4cde8f0123456789abcd",
+        "01234567-89ab-1cde-8f01-23456789abcd",
+        "01234567-89ab-4cde-cf01-23456789abcd",
+        "g1234567-89ab-4cde-8f01-23456789abcd",
+        "01234567-89ab-4cde-8f01-23456789abcd-host",
+        "{01234567-89ab-4cde-8f01-23456789abcd}",
+    ] {
+        assert_eq!(built.request_body(other), Err(BuildError::InvalidDistinctId), "{other}");
+    }
 }
 
 #[test]
