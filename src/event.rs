@@ -26,7 +26,8 @@
 //!         destination: {type: directory, path: /opt/machine-id}
 //! ";
 //! let effective = load(Some(yaml), &[], Purpose::Start).effective.ok_or("not valid")?;
-//! let context = BuildContext { version: "1.2.3", environment: &|name| std::env::var(name).ok() };
+//! let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+//! let context = BuildContext { version: "1.2.3", environment: &variable };
 //! let built = BuiltEvent::for_config(&effective, context)?;
 //! for property in built.properties() {
 //!     println!("{} = {:?}, from {:?}", property.name, property.value, property.provenance);

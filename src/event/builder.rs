@@ -16,7 +16,8 @@ pub struct BuildContext<'a> {
     /// The version of the agent, such as `0.1.0`. It must match the pattern of `version` in [`SCHEMA`](super::SCHEMA). Receivers
     /// take 10.0.0 and newer for the Go agent.
     pub version: &'a str,
-    /// Returns the value of an environment variable. Called only for variables that a declaration names.
+    /// Returns the value of an environment variable. Called only for variables that a declaration names. A value that
+    /// is not UTF-8 must be returned lossily, not as `None`: the variable is set, to a value that is not listed.
     pub environment: &'a dyn Fn(&str) -> Option<String>,
 }
 
