@@ -19,6 +19,7 @@ macro_rules! string_enum {
     ) => {
         $(#[doc = $doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum $name {
             $($(#[doc = $variant_doc])* $variant,)+
         }
@@ -100,6 +101,7 @@ macro_rules! tagged_union {
     ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
         pub enum $name {
             $(
                 #[doc = concat!("`type: ", $value, "`")]
