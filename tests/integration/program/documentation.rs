@@ -178,6 +178,9 @@ fn the_example_of_a_helper_opts_in_only_if_its_user_did_and_no_input_opts_out() 
         ("true", "0", "", false),
         ("false", "", opts_in, false),
         ("false", "1", opts_in, false),
+        ("no", "", opts_in, false),
+        ("off", "1", "", false),
+        ("TRUE", "1", opts_in, false),
     ] {
         let on = is_on(decision, environment, configuration);
         assert_eq!(on, expected, "{decision:?}, {environment:?}, {configuration:?}");
