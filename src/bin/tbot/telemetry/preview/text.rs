@@ -53,7 +53,7 @@ fn write_property(
         _ => (format!("{name} is omitted"), format!("{wire_name} is omitted")),
     };
     writeln!(stdout, "{in_event:<EVENT_WIDTH$} {in_request}")?;
-    writeln!(stdout, "    {}", describe_provenance(preview, &property.provenance))?;
+    writeln!(stdout, "    {}", describe_provenance(preview, property))?;
     if let (false, Some(total), Some(rest)) = (rule.wire.minus.is_empty(), &property.value, sent) {
         let parts = preview.built.properties().iter().filter(|part| rule.wire.minus.contains(&part.name));
         let parts: String = parts.filter_map(|part| Some(format!(" - {}", part.value.as_ref()?))).collect();
@@ -87,8 +87,8 @@ fn write_request(preview: &Preview<'_>, stdout: &mut dyn Write) -> Result<(), Fa
     Ok(())
 }
 
-fn describe_provenance(preview: &Preview<'_>, provenance: &Provenance) -> String {
-    match provenance {
+fn describe_provenance(preview: &Preview<'_>, property: &EventProperty) -> String {
+    match &property.provenance {
         Provenance::Config(pointers) => {
             let describe = |pointer| preview.origins.describe(preview.effective, pointer);
             let descriptions =
@@ -103,7 +103,10 @@ fn describe_provenance(preview: &Preview<'_>, provenance: &Provenance) -> String
             EnvOutcome::Unset => format!("{variable} (not set)"),
             EnvOutcome::Listed => variable.clone(),
             EnvOutcome::Truncated => format!("{variable} (not listed: only a prefix is sent)"),
-            EnvOutcome::Unlisted => format!("{variable} (not sent: not a listed value)"),
+            EnvOutcome::Unlisted => match &property.value {
+                Some(sent) => format!("{variable} (not a listed value: `{}` is sent instead)", plain(sent)),
+                None => format!("{variable} (not sent: not a listed value)"),
+            },
             EnvOutcome::MissingCompanion => format!("{variable} (not sent without a listed helper)"),
         },
         Provenance::Build => "this build".to_owned(),
