@@ -216,8 +216,7 @@ fn telemetry_request(effective: &EffectiveConfig, cx: &Context<'_>) -> Option<Te
     for property in event.properties() {
         if let Provenance::Env { variable, outcome: EnvOutcome::Unlisted } = &property.provenance {
             tracing::debug!(
-                "the value of {variable} is not sent because the event does not list it; to list a value, add it to \
-                 the declarations of the event and raise the event's version"
+                "{variable} does not have a listed value; `tbot telemetry explain` lists what can be sent"
             );
         }
     }
