@@ -71,7 +71,8 @@ impl Configuration {
         example: &str,
         cx: &mut Context<'_>,
     ) -> Result<(Self, bool), Failure> {
-        let configuration = Self::for_run(global, args, Purpose::Start, cx)?;
+        let options = LoadOptions { purpose: Purpose::Start, process: cx.process_context() };
+        let configuration = Self::for_run(global, args, options, cx)?;
         if configuration.effective().is_some() || configuration.name != FLAGS_AND_VARIABLES {
             return Ok((configuration, false));
         }

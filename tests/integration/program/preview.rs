@@ -332,6 +332,38 @@ fn status_mentions_the_file_that_it_has_not_read() {
 }
 
 #[test]
+fn status_and_preview_refuse_an_output_in_the_storage_like_a_start() {
+    for command in ["status", "preview"] {
+        let run = tbot(Telemetry::Default, &["telemetry", command, "-c", "tbot.yaml"]);
+        let storage = run.path().join("bot");
+        let config = format!(
+            "version: v2\nproxy_server: teleport.example.com:443\nonboarding: {{join_method: github, token: a}}\n\
+             anonymous_telemetry_opt_in: true\nstorage: {{type: directory, path: {}}}\n\
+             services: [{{type: identity, destination: {{type: directory, path: bot}}}}]\n",
+            storage.display()
+        );
+        let finished = run.file("tbot.yaml", config).run();
+        assert_eq!(finished.status, Some(3), "{command}: {}", finished.stdout);
+        assert_eq!(finished.diagnostic_codes(), ["error[same-destination]"], "{command}");
+        assert!(!finished.stdout.contains("https://"), "{command}: {}", finished.stdout);
+    }
+}
+
+#[test]
+fn status_notes_what_a_flag_or_variable_must_set_before_a_start_sends_the_event() {
+    let run = |flags: &[&str]| {
+        let arguments = [&["telemetry", "status", "-c", "tbot.yaml"], flags].concat();
+        let config = "version: v2\nanonymous_telemetry_opt_in: true\n";
+        let finished = tbot(Telemetry::Default, &arguments).file("tbot.yaml", config).run();
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        finished.stdout.lines().filter(|line| line.starts_with("note: ")).count()
+    };
+    assert_eq!(run(&[]), 2);
+    assert_eq!(run(&["--join-method=github", "--token=a"]), 1);
+    assert_eq!(run(&["--join-method=github", "--token=a", "--proxy-server=teleport.example.com:443"]), 0);
+}
+
+#[test]
 fn explain_prints_the_documentation_of_this_version_and_on_request_every_configuration_property() {
     let generated = |name: &str| {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/tbot/telemetry/generated");

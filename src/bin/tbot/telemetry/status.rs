@@ -4,7 +4,8 @@ use std::io::Write;
 
 use serde_json::json;
 use tbot::agent::error_line;
-use tbot::config::{EffectiveConfig, Purpose};
+use tbot::config::{EffectiveConfig, LoadOptions, Purpose};
+use tbot::diagnostic::Code;
 use tbot::event::internal::Rules;
 use tbot::pointer::Pointer;
 
@@ -14,6 +15,9 @@ use crate::cli::{GlobalArgs, TelemetryFormat, TelemetryRunArgs};
 use crate::configuration::{Configuration, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
+
+/// What is missing, but a start requires. Without it, the start sends nothing.
+const REQUIRED: [Code; 3] = [Code::MissingAddress, Code::MissingJoinMethod, Code::MissingToken];
 
 /// The contents of a status.
 struct Status<'a> {
@@ -29,7 +33,9 @@ pub(crate) fn status(
     TelemetryRunArgs { format, run }: &TelemetryRunArgs,
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
-    let configuration = Configuration::for_run(global, run, Purpose::Validate, cx)?;
+    // Flags and variables may still set what is missing.
+    let options = LoadOptions { purpose: Purpose::Validate, process: cx.process_context() };
+    let configuration = Configuration::for_run(global, run, options, cx)?;
     let Some(effective) = configuration.effective() else {
         if *format == TelemetryFormat::Human {
             writeln!(
@@ -71,6 +77,11 @@ impl Status<'_> {
                 Err(error) => {
                     let error = error_line(error, Some(&error.hint()));
                     writeln!(stdout, "\n`tbot start` cannot send the event: {error}")?;
+                }
+            }
+            for (diagnostic, _) in self.configuration.located_diagnostics() {
+                if REQUIRED.contains(&diagnostic.code) {
+                    writeln!(stdout, "note: {}", diagnostic.message)?;
                 }
             }
         }
