@@ -35,16 +35,23 @@ async fn start_cluster() -> Cluster {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_oneshot_run_succeeds_whatever_the_endpoint_does() {
+async fn a_oneshot_run_succeeds_with_the_same_files_whatever_the_endpoint_does() {
     let cluster = start_cluster().await;
+    let run = |bot: &str, telemetry: Telemetry<'_>, is_on: bool, warnings: usize| {
+        let finished = start(&cluster, bot, (telemetry, is_on), &["--oneshot"]).run_blocking();
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        assert_eq!(finished.telemetry_warnings().len(), warnings, "{}", finished.stderr);
+        tree(finished.path())
+    };
+    let without_telemetry = run("off", Telemetry::ClosedPort, false, 0);
+    assert!(without_telemetry.contains(&PathBuf::from("out/identity")), "{without_telemetry:?}");
+    assert_eq!(run("refused", Telemetry::ClosedPort, true, 1), without_telemetry);
     for (bot, behaviour, warnings) in
         [("ok", Behaviour::ok(), 0), ("silence", Behaviour::Silence, 1), ("garbage", Behaviour::Garbage, 1)]
     {
         let telemetry = FakeServer::new(behaviour);
-        let finished =
-            start(&cluster, bot, (Telemetry::Server(&telemetry), true), &["--oneshot"]).run_blocking();
-        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
-        assert_eq!(finished.telemetry_warnings().len(), warnings, "{}", finished.stderr);
+        let with_telemetry = run(bot, Telemetry::Server(&telemetry), true, warnings);
+        assert_eq!(with_telemetry, without_telemetry, "{bot}");
         assert_eq!(telemetry.requests().len(), 1);
     }
 }

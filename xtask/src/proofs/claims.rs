@@ -137,7 +137,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 command: "cargo test --locked --workspace --test integration -- program::telemetry_and_agent",
                 needs: &[],
                 full: Full::Same,
-                figure: "endpoints that respond, refuse, stay silent or send garbage: the same files and the same exit status",
+                figure: "endpoints that respond, refuse the connection, stay silent or send garbage: the same exit status, and files of the same names",
                 mutation: "a response with an error ends the process with another exit status",
             },
             Check {
