@@ -172,10 +172,10 @@ pub(crate) const CLAIMS: &[Claim] = &[
     Claim {
         name: "Anonymity",
         statement: "Nothing in the bytes of a request links two events of a machine, or an event to a machine, beyond the properties. \
-                    The address that requests come from may link them: see [How much an event reveals](#how-much-an-event-reveals). `distinctId` is random, new for each start, and derived from nothing.",
+                    The address that requests come from may link them: see [How much an event reveals](#how-much-an-event-reveals). `distinctId` is random and new for each start.",
         checks: &[
             Check {
-                shows: "The id consists of random bytes and nothing else, and a million ids are all different",
+                shows: "The id consists of the random bytes that it is given, and a million ids are all different",
                 command: "cargo test --locked --workspace --bin tbot -- telemetry::distinct_id",
                 needs: &[],
                 full: Full::Same,
@@ -217,6 +217,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
         ],
         not_shown: &[
             "that the operating system's random number generator is unpredictable: the id consists of its output",
+            "that the random bytes come from the operating system, and not from a hash of facts about the machine: `random_bytes` in \
+             `src/bin/tbot/telemetry/distinct_id.rs` is one line, which calls `Uuid::new_v4`",
             "that nobody can recognise a rare combination of properties: see the end of this page",
             "that the id is not stored: that no file is written for telemetry is a part of [Nothing is sent when off](#nothing-is-sent-when-off)",
             "what a receiver other than prehog does with the sender's address",
