@@ -118,6 +118,14 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 figure: "no file of the agent imports one of the event",
                 mutation: "a file in `src/agent/` imports `crate::event`",
             },
+            Check {
+                shows: "Only `tbot start` can submit the event",
+                command: "cargo test --locked --workspace --test layers -- only_tbot_start_can_submit_the_event",
+                needs: &[],
+                full: Full::Same,
+                figure: "1 file of the program imports the code that submits",
+                mutation: "`validate` in `src/bin/tbot/validate.rs` calls `Submission::start`",
+            },
         ],
         not_shown: &[
             "that an agent with telemetry off is silent for hours: it is observed for seconds; the week, in [Durability](#durability), counts the \

@@ -75,6 +75,16 @@ fn the_layers_of_the_agent_import_only_downwards() {
 }
 
 #[test]
+fn only_tbot_start_can_submit_the_event() {
+    let graph = graph("src/bin/tbot/main.rs");
+    let submits =
+        |imported: &BTreeMap<String, String>| imported.contains_key("src/bin/tbot/telemetry/submit.rs");
+    let importers: Vec<&String> =
+        graph.edges().iter().filter(|(_, imported)| submits(imported)).map(|(file, _)| file).collect();
+    assert_eq!(importers, ["src/bin/tbot/start.rs"]);
+}
+
+#[test]
 fn every_file_of_the_agent_is_in_a_layer() {
     let graph = graph("src/lib.rs");
     let directory = Path::new("src/agent");
