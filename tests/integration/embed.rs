@@ -1,5 +1,5 @@
-//! The library sends no telemetry: even with consent from the configuration and the environment, a program that embeds it connects only
-//! to the cluster, neither to the endpoint in the environment nor, through an HTTP proxy, to another machine.
+//! The library sends no telemetry: even with consent from the configuration and the environment, a program that embeds it connects
+//! neither to the endpoint in the environment nor, through an HTTP proxy, to another machine.
 
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails the test")]
 
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use tbot_cluster::{Cluster, ClusterConfig, clock};
+use tbot_cluster::{Cluster, ClusterConfig, clock, method};
 
 use crate::agent::fixture::wait_until;
 
@@ -72,6 +72,9 @@ async fn a_program_that_embeds_the_library_sends_no_telemetry() {
             assert!(status.success() && identity.exists(), "{status}");
         } else {
             wait_until("the output is written", || identity.exists()).await;
+            // The first heartbeat follows the first attempts of all services.
+            let is_done = || cluster.requests().iter().any(|call| call.method == method::SUBMIT_HEARTBEAT);
+            wait_until("the heartbeat is sent", is_done).await;
             program.kill().unwrap();
             program.wait().unwrap();
         }

@@ -132,7 +132,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
              events of agents with telemetry on",
             "that the operating system is silent: it may resolve the name of the cluster, which the agent needs",
             "that a submission to an `https://` endpoint opens no file: it reads the root certificates, and the test uses `http://`",
-            "that the library cannot send anything: a request that ignores both the endpoint's variable and the HTTP proxy would not be seen",
+            "that the library cannot send anything: a request that ignores both the endpoint's variable and the HTTP proxy would not be seen, \
+             nor one that a continuous run sends after its first heartbeat",
         ],
     },
     Claim {
