@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::agent::bot::secret_file::{SecretFile, SecretFileError};
 use crate::agent::credential::keys::{KeyError, KeyPair};
+use crate::agent::platform::error_text::error_chain;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::platform::{Environment, Hint};
@@ -132,19 +133,31 @@ impl BoundKeypairSources {
         self.static_key.is_some()
     }
 
-    /// Reads the sources, and warns if every user can read or change a file.
+    /// Reads the sources, and warns if every user can read or change a file. If the bot `has_joined`, the file with the registration
+    /// secret may be missing: the secret can be used only once, so operators delete it.
     pub(crate) async fn read(
         &self,
+        has_joined: bool,
         warnings: &RecurringWarnings,
     ) -> Result<BoundKeypairInput, BoundKeypairError> {
         let (sources, warnings) = (self.clone(), warnings.clone());
-        run_blocking(move || sources.read_blocking(&warnings)).await
+        run_blocking(move || sources.read_blocking(has_joined, &warnings)).await
     }
 
-    fn read_blocking(&self, warnings: &RecurringWarnings) -> Result<BoundKeypairInput, BoundKeypairError> {
+    fn read_blocking(
+        &self,
+        has_joined: bool,
+        warnings: &RecurringWarnings,
+    ) -> Result<BoundKeypairInput, BoundKeypairError> {
         let secret =
             self.registration_secret.as_ref().map(|source| source.read("registration secret", warnings));
-        let secret = secret.transpose()?.map(|secret| RegistrationSecret(secret.trim().to_owned()));
+        let secret = match secret.transpose() {
+            Err(error) if has_joined => {
+                tracing::debug!("joining without a registration secret: {}", error_chain(&error));
+                None
+            }
+            secret => secret?.map(|secret| RegistrationSecret(secret.trim().to_owned())),
+        };
         let static_key = self.static_key.as_ref().map(|source| source.read_key(warnings)).transpose()?;
         Ok(BoundKeypairInput { registration_secret: secret, static_key: static_key.map(Arc::new) })
     }
@@ -215,7 +228,7 @@ mod tests {
         let onboarding = serde_json::from_value(onboarding.into()).unwrap();
         let environment = variables.iter().copied().collect();
         BoundKeypairSources::new(&onboarding, &environment)
-            .read_blocking(&RecurringWarnings::new(Clock::system()))
+            .read_blocking(false, &RecurringWarnings::new(Clock::system()))
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl BoundKeys {
         &self.join_state
     }
 
+    /// Returns whether the bot has joined with a key pair, so that it needs no registration secret any more.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.active.is_some() && !self.join_state.is_empty()
+    }
+
     /// Returns the key pair with this public key, which is given as an authorized_keys line.
     pub(crate) fn find(&self, line: &[u8]) -> Option<&Arc<KeyPair>> {
         let past = self.history.iter().map(|past| &past.key);

@@ -65,13 +65,13 @@ impl Bot {
         sources: &BoundKeypairSources,
         reason: JoinReason,
     ) -> Result<BoundKeypairExchange, RenewalError> {
-        let input = sources.read(&self.warnings).await;
-        let input = input.map_err(|error| RenewalError::BoundKeypair { reason, error })?;
-        let keys = if input.static_key.is_none() {
-            self.with_storage(Storage::load_keys).await?
-        } else {
+        let keys = if sources.has_static_key() {
             BoundKeys::default()
+        } else {
+            self.with_storage(Storage::load_keys).await?
         };
+        let input = sources.read(keys.has_joined(), &self.warnings).await;
+        let input = input.map_err(|error| RenewalError::BoundKeypair { reason, error })?;
         Ok(BoundKeypairExchange::new(input, keys))
     }
 

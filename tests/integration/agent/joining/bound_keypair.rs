@@ -248,6 +248,29 @@ async fn the_requirements_of_the_first_join_are_tested_before_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_has_joined_renews_and_recovers_without_the_file_of_the_secret() {
+    let bot = BoundKeypairBot::new(BoundKeypairToken {
+        recovery_limit: 2,
+        ..BoundKeypairToken::with_secret(SECRET)
+    })
+    .await;
+    let file = bot.fixture.path("secret");
+    std::fs::write(&file, SECRET).unwrap();
+    let run =
+        || bot.fixture.run_oneshot(bot.config_with(&json!({ "registration_secret_path": file.clone() })));
+    run().await.unwrap();
+    std::fs::write(&file, "").unwrap();
+    run().await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    run().await.unwrap();
+    assert_eq!((bot.token().recovery_count, bot.fixture.cluster.instances(BOT)), (1, vec![3]));
+    bot.advance_past_expiry();
+    run().await.unwrap();
+    bot.assert_in_sync();
+    assert_eq!(bot.token().recovery_count, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_the_join_service_is_refused_by_name() {
     for (version, calls) in [("15.0.0", 0), ("17.7.5", 0), ("18.0.0", 1)] {
         let bot = BoundKeypairBot::with_version(version, BoundKeypairToken::with_secret(SECRET)).await;
