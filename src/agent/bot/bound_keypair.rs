@@ -196,9 +196,13 @@ impl ValueSource {
             Self::File(file) => (file.path().display().to_string(), value),
             Self::Value(_) => ("the configuration".to_owned(), value),
         };
-        let key = KeyPair::from_pem(&pem).and_then(|key| key.jws_algorithm().map(|_| key));
-        key.map_err(|error| BoundKeypairError::StaticKey { location, error })
+        static_key(&pem).map_err(|error| BoundKeypairError::StaticKey { location, error })
     }
+}
+
+/// Returns the key pair with this private key, if it can sign the challenges of a join.
+pub(crate) fn static_key(pem: &str) -> Result<KeyPair, KeyError> {
+    KeyPair::from_pem(pem).and_then(|key| key.jws_algorithm().map(|_| key))
 }
 
 fn read_file(

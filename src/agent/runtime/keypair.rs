@@ -8,10 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::error::AgentError;
 use super::setup::{AgentOptions, ServerPlan, open_storage};
+use crate::agent::bot::bound_keypair::static_key;
 use crate::agent::bot::bound_keys::new_bound_key;
 use crate::agent::bot::renewal::RenewalError;
 use crate::agent::bot::storage::StorageError;
-use crate::agent::credential::keys::KeyPair;
+use crate::agent::credential::keys::{KeyError, KeyPair};
 use crate::agent::destination::writer::WriteTarget;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::run_blocking;
@@ -61,7 +62,16 @@ impl BoundKeypair {
         Ok(Self { key: generate(config, options).await?, is_new: true })
     }
 
-    /// Returns false if the storage already contained the key pair.
+    /// Returns the static key pair that was generated before, from its private key in PEM.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a bot cannot join with it.
+    pub fn from_static_pem(pem: &str) -> Result<Self, KeyError> {
+        Ok(Self { key: Arc::new(static_key(pem)?), is_new: false })
+    }
+
+    /// Returns false if the key pair was generated before.
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.is_new

@@ -1,7 +1,7 @@
 //! `tbot keypair create`: creates a key pair before the bot joins, and prints what to set in the join token.
 
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use serde_json::{Value, json};
 use tbot::agent::{AgentOptions, BoundKeypair, Clock, Randomness};
@@ -26,11 +26,11 @@ pub(crate) fn keypair(
     let KeypairCommand::Create(args) = command;
     refuse_fips(global)?;
     let config = config(global, args, cx)?;
-    // Before the private key exists, because the cluster may be asked to trust it.
     let static_key_path = nonempty(args.static_key_path.as_deref());
-    if let Some(path) = static_key_path.filter(|path| !args.overwrite && path.exists()) {
-        let path = escape(&path.to_string_lossy()).into_owned();
-        return Err(Failure::Usage(format!("{path} exists: use --overwrite to replace it")));
+    if let Some(path) = static_key_path.filter(|_| !args.overwrite)
+        && let Some(existing) = read_static_key(path)?
+    {
+        return print(args, &existing, cx);
     }
     let created = {
         let _log = log::init(global.log_format, is_debug(global, &cx.environment)?)?;
@@ -79,6 +79,20 @@ fn config(global: &GlobalArgs, args: &KeypairCreateArgs, cx: &Context<'_>) -> Re
     serde_json::from_value(config).map_err(|error| Failure::Build(error.into()))
 }
 
+/// Returns the key pair in a file, or `None` if the file does not exist.
+fn read_static_key(path: &Path) -> Result<Option<BoundKeypair>, Failure> {
+    let name = escape(&path.to_string_lossy()).into_owned();
+    match fs::read_to_string(path) {
+        Ok(pem) => BoundKeypair::from_static_pem(&pem).map(Some).map_err(|_| {
+            Failure::Usage(format!(
+                "{name} exists, but no bot can join with it: use --overwrite to replace it"
+            ))
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Failure::Unreadable { name, source }),
+    }
+}
+
 /// Writes a private key to a file that only its owner can read. An old key remains until the new one is complete.
 fn write_private_key(path: &Path, pem: &str, overwrite: bool) -> io::Result<()> {
     if overwrite {
@@ -92,7 +106,8 @@ fn print(args: &KeypairCreateArgs, created: &BoundKeypair, cx: &mut Context<'_>)
     if !created.is_new() {
         writeln!(
             cx.stderr,
-            "note: the storage already contains this key pair; use --overwrite to replace it"
+            "note: the {} already contains this key pair; use --overwrite to replace it",
+            if args.is_static { "file" } else { "storage" }
         )?;
     }
     let public_key = created.public_key().map_err(Failure::Keypair)?;

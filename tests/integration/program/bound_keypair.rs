@@ -231,9 +231,20 @@ async fn a_static_key_is_printed_or_written_to_a_file() {
     let pem = read(&file);
     assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----"));
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    let refused = fixture.create(&["--static", &flag]);
-    assert_eq!(refused.status, Some(2), "{}", refused.stderr);
+    // A script that creates the key can run again: it gets the same public key, also if the proxy cannot be reached.
+    let again =
+        tbot(Telemetry::ClosedPort, &["keypair", "create", "--proxy-server=127.0.0.1:1", "--static", &flag])
+            .run_blocking();
+    assert_eq!((again.status, &again.stdout), (Some(0), &created.stdout), "{}", again.stderr);
+    assert!(again.stderr.contains("--overwrite"), "{}", again.stderr);
     assert_eq!(read(&file), pem);
+    for content in ["", "not a key"] {
+        let other = fixture.path("other");
+        std::fs::write(&other, content).unwrap();
+        let refused = fixture.create(&["--static", &format!("--static-key-path={}", other.display())]);
+        assert_eq!((refused.status, refused.stdout.as_str()), (Some(2), ""), "{}", refused.stderr);
+        assert_eq!(read(&other), content);
+    }
     // The new key cannot be written.
     let new = fixture.path("static-key.tbot-new");
     std::fs::create_dir(&new).unwrap();
