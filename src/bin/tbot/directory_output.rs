@@ -1,5 +1,7 @@
 //! Selects the output of a configuration whose directory a command uses.
 
+use std::path::Path;
+
 use tbot::config::{Config, Destination, Directory, Service};
 use tbot::untrusted::escape;
 
@@ -16,8 +18,9 @@ pub(crate) fn directory_output<'a>(
         Some(Destination::Directory(directory)) => Some((service, directory)),
         _ => None,
     });
-    let mut outputs =
-        outputs.filter(|(_, directory)| path.is_none_or(|path| directory.path.as_str() == path));
+    let mut outputs = outputs.filter(|(_, directory)| {
+        path.is_none_or(|path| Path::new(directory.path.as_str()) == Path::new(path))
+    });
     match (outputs.next(), outputs.next()) {
         (Some(output), None) => Ok(output),
         (None, _) => Err(Failure::Usage(match path {

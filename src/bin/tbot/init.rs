@@ -40,7 +40,11 @@ fn prepare(config: &Config, args: &InitArgs, cx: &mut Context<'_>) -> Result<(),
     let (service, directory) = directory_output(config, nonempty(init_dir.as_deref()), "--init-dir")?;
     let owner = owner.as_deref().map(user_and_group).transpose()?;
     let bot = bot_user.as_deref().or(owner.map(|(user, _)| user));
-    let bot = bot.ok_or_else(|| Failure::Usage("name the user of the agent with --bot-user".to_owned()))?;
+    let bot = bot.ok_or_else(|| {
+        let message = "name the user that the agent runs as with --bot-user: unlike Teleport's tbot, this one does not take \
+                       the current user, which is root here in most cases";
+        Failure::Usage(message.to_owned())
+    })?;
     let needs_acls = reader_user.is_some() || owner.is_some_and(|(user, _)| user != bot);
     if directory.acls == Some(AclMode::Off) && needs_acls {
         let message = "`acls` of the destination is off, so only the owner can have access: remove `acls`, or \

@@ -70,7 +70,7 @@ fn an_impossible_request_changes_nothing() {
 fn the_directory_that_is_named_is_prepared() {
     let user = rustix::process::geteuid().as_raw().to_string();
     let two = config(&["one", "two"].map(directory));
-    let finished = init(&two, &["--bot-user", &user, "--init-dir", "two"]);
+    let finished = init(&two, &["--bot-user", &user, "--init-dir", "two/"]);
     assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
     assert!(finished.has_file("two/identity") && !finished.has_file("one"));
     assert_eq!(finished.metadata("two/identity").permissions().mode() & 0o777, 0o600);
