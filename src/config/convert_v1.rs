@@ -274,7 +274,11 @@ impl Conversion {
                     [name] => (*name, block.principals()),
                     [] => {
                         let message = "the template has no name, or its name has no value";
-                        self.report(pointer, message, "write only the name, such as `identity`");
+                        self.report(
+                            pointer,
+                            message,
+                            "write only its name, without a colon, such as `- tls`",
+                        );
                         continue;
                     }
                     _ => {

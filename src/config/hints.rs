@@ -97,7 +97,12 @@ impl<'a> UnknownKeyContext<'a> {
             );
         }
         if known.is_empty() {
-            return "remove it; no key is valid here".to_owned();
+            return match self.pointer.tokens().last() {
+                Some(name) if self.places().is_empty() && is_version_1(self.schema) => {
+                    format!("remove it, and write only the name, without the colon: `{name}`")
+                }
+                _ => "remove it; no key is valid here".to_owned(),
+            };
         }
         format!("valid keys here: {}", quoted_list(&known))
     }
