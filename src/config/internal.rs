@@ -8,6 +8,12 @@ pub use super::service::{
 pub use super::structure::check_structure;
 pub use super::variables::EnvironmentVariables;
 
+/// Returns what to write instead of a word that is used for a service type, such as `svid`.
+#[must_use]
+pub fn service_type_help(word: &str) -> Option<String> {
+    super::words::find(&[super::words::WordPlace::ServiceType], word).map(super::words::Meaning::help)
+}
+
 /// Version 1 of the format, which is converted to version 2 when a file is loaded.
 pub mod v1 {
     pub use crate::config::v1::*;

@@ -186,6 +186,9 @@ mod tests {
             "tbot preview -c tbot.yaml",
             "tbot start validate",
             "tbot start ssh_host",
+            "tbot start svid",
+            "tbot start spiffe-x509-svid --destination /out",
+            "tbot start help",
             "tbot start --trace-exporter=a",
             "tbot start -c a.yaml --diag-addr-for-updater=a",
             "tbot -c /etc/tbot.yaml",
@@ -201,6 +204,9 @@ mod tests {
         `preview` is not a command here: use `tbot telemetry preview`
         `validate` is not a command here: use `tbot validate`
         the service type `ssh_host` has no command: add a service of this type to the configuration file
+        `svid` is not a command: use `workload-identity-x509` or `workload-identity-jwt`, which write an SVID, or `workload-identity-api` for a socket
+        `spiffe-x509-svid` is not a command: use `workload-identity-x509`
+        `help` is not a command here: write `--help` instead
         there is no flag `--trace-exporter`: use `--debug` to see more of what the agent does
         there is no flag `--diag-addr-for-updater`: use `--diag-addr`, and check the health of the agent at that address
         no command: to run the agent, use `tbot start -c /etc/tbot.yaml`; `tbot --help` lists the other commands

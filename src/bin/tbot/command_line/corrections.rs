@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use tbot::config::ServiceType;
+use tbot::config::internal::service_type_help;
 use tbot::diagnostic::suggest;
 use tbot::untrusted::escape;
 
@@ -59,12 +60,18 @@ fn command_correction(word: &str) -> Option<String> {
     if let Some(instead) = instead_of(word) {
         return Some(format!("there is no command `{word}`: {instead}"));
     }
+    if word == "help" {
+        return Some("`help` is not a command here: write `--help` instead".to_owned());
+    }
     if let Some(path) = path_of(&command(), word) {
         return Some(format!("`{word}` is not a command here: use `{path}`"));
     }
     if ServiceType::ALL.iter().any(|service_type| service_type.name == word) {
         let message = "has no command: add a service of this type to the configuration file";
         return Some(format!("the service type `{word}` {message}"));
+    }
+    if let Some(help) = service_type_help(word).filter(|help| help.starts_with("use ")) {
+        return Some(format!("`{word}` is not a command: {help}"));
     }
     let looks_like_a_file = word.contains('/') || word.ends_with(".yaml") || word.ends_with(".yml");
     looks_like_a_file.then(|| format!("`{word}` is not a command: pass a configuration file with --config"))
