@@ -30,7 +30,19 @@ pub(crate) struct PidFileError {
 impl PidFileError {
     /// Returns advice for the operator.
     pub(crate) fn hint(&self) -> Hint {
-        "make the file writable, or choose another with --pid-file".into()
+        match self.source.kind() {
+            io::ErrorKind::NotFound => {
+                "create its directory (in a unit of systemd, with RuntimeDirectory=), or choose another file with --pid-file"
+            }
+            // What is in the way, such as a link.
+            io::ErrorKind::InvalidInput => "remove it, or choose another file with --pid-file",
+            io::ErrorKind::PermissionDenied => {
+                "choose a file in a directory that the agent's user may write to: in a unit of systemd, \
+                 /run/tbot/tbot.pid with RuntimeDirectory=tbot"
+            }
+            _ => "choose another file with --pid-file",
+        }
+        .into()
     }
 }
 

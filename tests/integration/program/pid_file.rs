@@ -47,7 +47,7 @@ fn a_file_that_cannot_be_written_prevents_the_join() {
     let arguments = [&start_with_proxy(&address)[..], &flags].concat();
     let finished = tbot(Telemetry::Server(&telemetry), &arguments).run();
     assert_eq!(finished.status, Some(1), "{}", finished.stderr);
-    insta::assert_snapshot!(finished.log_at("ERROR").join("\n"), @"cannot write the PID file missing/pid: No such file or directory (os error 2); make the file writable, or choose another with --pid-file");
+    insta::assert_snapshot!(finished.log_at("ERROR").join("\n"), @"cannot write the PID file missing/pid: No such file or directory (os error 2); create its directory (in a unit of systemd, with RuntimeDirectory=), or choose another file with --pid-file");
     assert_eq!((proxy.connections(), telemetry.requests().len()), (0, 1));
     assert!(!finished.has_file("storage"));
 }
