@@ -105,11 +105,12 @@ impl DirectoryError {
             Self::Obstructed { .. } => Some(Hint::new("remove it, or use another directory")),
             Self::Busy { .. } => Some(Hint::new("let the other process continue, or stop it")),
             Self::ReplaceableByOthers { .. } => Some(Hint::new(
-                "remove that permission (chmod o-w), or accept the risk with symlinks: insecure",
+                "remove that permission (chmod o-w), or accept the risk with symlinks: insecure in the destination of a \
+                 configuration file",
             )),
             Self::ForeignInSharedParent { .. } => Some(Hint::new(
                 "use a directory below parents that only their owners may write to (mode 0755), or accept the risk with \
-                 symlinks: insecure",
+                 symlinks: insecure in the destination of a configuration file",
             )),
             Self::OwnerChanged { .. } => Some(Hint::new(
                 "restore the directory, or restart the agent if you have changed the owner yourself",
