@@ -79,6 +79,7 @@
 /// Items that only the `tbot` program uses. Not part of the public API.
 #[doc(hidden)]
 pub mod internal {
+    pub use super::destination::readers::{group_id, user_ids};
     pub use super::net::address::is_loopback_url;
     pub use super::net::connection_error::failed_request;
     pub use super::net::http_proxy::HttpProxy;

@@ -109,14 +109,22 @@ impl ReaderName {
 
 /// Returns the ids of a user and of its group. A number is an id only if no user has it as its name; the group then has the same
 /// one.
-pub(super) fn user_ids(name: &str) -> Result<(u32, u32), ReaderError> {
+///
+/// # Errors
+///
+/// Returns an error if there is no such user, or if the system's users cannot be read.
+pub fn user_ids(name: &str) -> Result<(u32, u32), ReaderError> {
     let found = User::from_name(name).map_err(|error| lookup("user", name, error))?;
     let found = found.map(|user| (user.uid.as_raw(), user.gid.as_raw()));
     found.or_else(|| name.parse().ok().map(|id| (id, id))).ok_or_else(|| unknown("user", name))
 }
 
 /// Returns the id of a group. A number is an id only if no group has it as its name.
-pub(super) fn group_id(name: &str) -> Result<u32, ReaderError> {
+///
+/// # Errors
+///
+/// Returns an error if there is no such group, or if the system's groups cannot be read.
+pub fn group_id(name: &str) -> Result<u32, ReaderError> {
     let found = Group::from_name(name).map_err(|error| lookup("group", name, error))?;
     found.map(|group| group.gid.as_raw()).or_else(|| name.parse().ok()).ok_or_else(|| unknown("group", name))
 }

@@ -1,11 +1,13 @@
 //! `tbot install systemd`: prints the unit that runs the agent, or writes it. Replaces a unit that differs only on request.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown};
 use std::path::{Component, Path, PathBuf};
 use std::{io, iter};
 
+use rustix::process::geteuid;
+use tbot::agent::internal::{group_id, user_ids};
 use tbot::config::{Config, Destination, Purpose};
 use tbot::diagnostic::Code;
 use tbot::untrusted::{escape, escape_uncut};
@@ -53,7 +55,7 @@ pub(crate) fn install(
         let errors = errors
             .iter()
             .map(|(pointer, error)| format!("{}: {error}", origins.describe(effective, pointer)));
-        Failure::Usage(errors.collect::<Vec<_>>().join("\n"))
+        Failure::Usage(errors.collect::<Vec<_>>().join("; "))
     })?;
     let current_dir = (cx.current_dir)().map_err(Failure::Process)?;
     let name = &args.name;
@@ -62,9 +64,14 @@ pub(crate) fn install(
     let unit =
         unit(args, &current_dir.join(&config), &pid_file, &paths, runs_command(effective.config()), cx)?;
     if args.write {
-        warn_about_missing_directories(args, &paths, &pid_file, cx)?;
+        warn_about_closed_parents(args, &paths, cx)?;
         warn_about_unreadable_files(args, &config, effective.config(), cx)?;
-        write(args, &unit, cx)?;
+        let is_new = write(args, &unit, cx)?;
+        create_missing_directories(args, &paths, &pid_file, cx)?;
+        if is_new {
+            let name = &args.name;
+            writeln!(cx.stdout, "next: systemctl daemon-reload && systemctl enable --now {name}.service")?;
+        }
     } else {
         cx.stdout.write_all(unit.as_bytes())?;
     }
@@ -136,14 +143,14 @@ fn path(path: &Path) -> Result<&str, Failure> {
     check_path(path).map(|()| path).map_err(|error| Failure::Usage(error.to_string()))
 }
 
-/// Writes the unit, unless it is present already, and prints what to do next.
-fn write(args: &SystemdArgs, unit: &str, cx: &mut Context<'_>) -> Result<(), Failure> {
-    let name = format!("{}.service", args.name);
-    let path = args.systemd_directory.join(&name);
+/// Writes the unit, unless it is present already. Returns whether it was written.
+fn write(args: &SystemdArgs, unit: &str, cx: &mut Context<'_>) -> Result<bool, Failure> {
+    let path = args.systemd_directory.join(format!("{}.service", args.name));
     let shown = path.display();
     match fs::read(&path) {
         Ok(present) if present == unit.as_bytes() => {
-            return Ok(writeln!(cx.stdout, "{shown} is up to date")?);
+            writeln!(cx.stdout, "{shown} is up to date")?;
+            return Ok(false);
         }
         Ok(present) if !args.force => {
             cx.stdout.write_all(differences(&String::from_utf8_lossy(&present), unit).as_bytes())?;
@@ -157,12 +164,12 @@ fn write(args: &SystemdArgs, unit: &str, cx: &mut Context<'_>) -> Result<(), Fai
     replace_file(&path, unit.as_bytes(), 0o644)
         .map_err(|source| Failure::Unwritable { name: shown.to_string(), source })?;
     writeln!(cx.stdout, "wrote {shown}")?;
-    writeln!(cx.stdout, "next: systemctl daemon-reload && systemctl enable --now {name}")?;
-    Ok(())
+    Ok(true)
 }
 
-/// Warns about directories without which systemd does not start the unit, or the agent cannot write its PID file.
-fn warn_about_missing_directories(
+/// Creates the directories without which systemd does not start the unit, or the agent cannot write its PID file. Warns about those
+/// that it cannot create.
+fn create_missing_directories(
     SystemdArgs { user, group, .. }: &SystemdArgs,
     paths: &ConfiguredPaths,
     pid_file: &Path,
@@ -173,20 +180,67 @@ fn warn_about_missing_directories(
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
     let required: BTreeSet<&Path> = paths.required_directories().map(Path::new).collect();
-    let of_pid_file = pid_file.parent().filter(|parent| {
-        !paths.is_created_by_systemd(parent) && !required.contains(parent) && is_missing(parent)
-    });
-    let missing = required.iter().copied().filter(|directory| is_missing(directory));
-    let reasons = missing.map(|directory| (directory, "systemd will not start the unit"));
-    for (directory, effect) in
-        reasons.chain(of_pid_file.map(|parent| (parent, "the agent cannot write its PID file")))
-    {
-        let directory = directory.to_string_lossy();
+    let of_pid_file =
+        pid_file.parent().filter(|parent| !paths.is_created_by_systemd(parent) && !required.contains(parent));
+    let reasons = required.iter().map(|directory| (*directory, "systemd will not start the unit"));
+    let reasons = reasons.chain(of_pid_file.map(|parent| (parent, "the agent cannot write its PID file")));
+    for (directory, effect) in reasons.filter(|(directory, _)| is_missing(directory)) {
+        let path = directory.to_string_lossy();
+        let shown = escape(&path);
+        if create_directory(directory, user, group) {
+            writeln!(cx.stdout, "created {shown}, with the owner {user}:{group} and the mode 0700")?;
+            continue;
+        }
         writeln!(
             cx.stderr,
-            "warning: {} is not a directory, so {effect}: create it with `install -d -o {user} -g {group} -m 0700 {}`",
+            "warning: {shown} is not a directory, so {effect}: create it with `install -d -o {user} -g {group} -m 0700 {}`",
+            shell_quote(&path)
+        )?;
+    }
+    Ok(())
+}
+
+/// Creates a directory for the user of the unit, if this is root and only root can change the parent directory. Returns whether it
+/// did: everything else is left to the operator.
+fn create_directory(directory: &Path, user: &str, group: &str) -> bool {
+    let parent = directory.parent().map(fs::metadata);
+    let is_of_root = matches!(parent, Some(Ok(parent)) if parent.uid() == 0 && parent.mode() & 0o022 == 0);
+    let (Ok((user, _)), Ok(group)) = (user_ids(user), group_id(group)) else { return false };
+    geteuid().is_root()
+        && is_of_root
+        && DirBuilder::new().mode(0o700).create(directory).is_ok()
+        && lchown(directory, Some(user), Some(group)).is_ok()
+}
+
+/// Warns about directories that the user of the unit cannot enter, above those that the agent uses. The usual case is the
+/// directory of Teleport itself, which contains the default storage.
+fn warn_about_closed_parents(
+    SystemdArgs { user, .. }: &SystemdArgs,
+    paths: &ConfiguredPaths,
+    cx: &mut Context<'_>,
+) -> Result<(), Failure> {
+    let user_id = user_ids(user).map(|(id, _)| id).ok();
+    if user == "root" || user_id == Some(0) {
+        return Ok(());
+    }
+    let is_closed = |directory: &&Path| {
+        let is_of_other = |owner: u32| user_id.map_or(owner == 0, |user| owner != user);
+        fs::metadata(directory)
+            .is_ok_and(|metadata| is_of_other(metadata.uid()) && !others_have(&metadata, directory, 0o1))
+    };
+    let mut closed = BTreeMap::new();
+    for directory in paths.directories().map(Path::new) {
+        let parents = directory.ancestors().skip(1).filter(is_closed);
+        closed.extend(parents.map(|parent| (parent, directory)));
+    }
+    for (parent, directory) in closed {
+        let [parent, directory] = [parent, directory].map(Path::to_string_lossy);
+        writeln!(
+            cx.stderr,
+            "warning: {user} cannot enter {}, so the agent cannot use {}: permit it with `chmod o+x {}`, or use another directory",
+            escape(&parent),
             escape(&directory),
-            shell_quote(&directory)
+            shell_quote(&parent)
         )?;
     }
     Ok(())
@@ -219,14 +273,16 @@ fn warn_about_unreadable_files(
 
 /// Returns whether only root can read a file. One that is missing may be created later.
 fn is_only_for_root(path: &Path) -> bool {
-    let Ok(metadata) = fs::metadata(path) else { return false };
+    fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.uid() == 0 && !others_have(&metadata, path, 0o4))
+}
+
+/// Returns whether a user other than the owner of this path may have a permission, which is the bit that all users would have.
+fn others_have(metadata: &Metadata, path: &Path, permission: u32) -> bool {
     // An ACL that gives a user or a group access also sets a bit of the group.
     let group_counts = || metadata.gid() != 0 || File::open(path).is_ok_and(|file| has_acl(&file));
-    let is_readable = |bits| metadata.mode() & bits != 0;
-    metadata.is_file()
-        && metadata.uid() == 0
-        && !is_readable(0o004)
-        && !(is_readable(0o040) && group_counts())
+    let has = |bits| metadata.mode() & bits != 0;
+    has(permission) || (has(permission << 3) && group_counts())
 }
 
 /// Quotes a path for a shell and for the terminal.

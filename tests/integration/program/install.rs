@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Output};
 
 use super::bot_fixture::BotFixture;
 use super::fixture::{Finished, Run, Telemetry, program, tbot};
 
+/// The directory of the output cannot be created, because its parent does not exist. The parent of the default storage may exist on
+/// the machine that runs the tests, and the users of the units may be unable to enter it.
 const CONFIG: &str = "\
 version: v2
 proxy_server: teleport.example.com:443
 onboarding: {join_method: token, token: /etc/tbot.token}
+storage: {type: directory, path: /var/lib/missing/bot}
 services:
-  - {type: identity, destination: {type: directory, path: /opt/machine-id}}
+  - {type: identity, destination: {type: directory, path: /opt/missing/machine-id}}
 ";
 
 const INSTALL: [&str; 4] = ["install", "systemd", "-c", "tbot.yaml"];
@@ -119,8 +122,13 @@ fn a_configuration_that_the_unit_cannot_run_is_refused() {
     };
     refused("version: v2\nservices: [{type: identiy}]\n", &[], 3);
     refused(&format!("{CONFIG}oneshot: true\n"), &[], 2);
-    refused(&CONFIG.replace("/opt/machine-id", "out"), &[], 2);
-    refused(&CONFIG.replace("/opt/machine-id", "/opt/a/../b"), &[], 2);
+    refused(&CONFIG.replace("/opt/missing/machine-id", "out"), &[], 2);
+    refused(&CONFIG.replace("/opt/missing/machine-id", "/opt/a/../b"), &[], 2);
+    let relative =
+        CONFIG.replace("/opt/missing/machine-id", "out").replace("/var/lib/missing/bot", "./storage");
+    let finished = install(&WRITE).file("tbot.yaml", relative).run();
+    assert_eq!(finished.stderr.matches("is relative").count(), 2, "{}", finished.stderr);
+    assert!(!finished.stderr.contains('\\'), "{}", finished.stderr);
     let tunnel = "{type: application-tunnel, app_name: a, listen: 'unix:///run/tbot/sub/a.sock'}";
     refused(&format!("{CONFIG}  - {tunnel}\n"), &[], 2);
     refused(CONFIG, &["--name", "a/b"], 2);
@@ -166,8 +174,8 @@ fn a_pid_file_that_the_unit_does_not_permit_is_refused() {
     for path in [
         "/run/tbot/other.pid",
         "/var/run/tbot/tbot.pid",
-        "/opt/machine-id/tbot.pid",
-        "/var/lib/teleport/bot/pid",
+        "/opt/missing/machine-id/tbot.pid",
+        "/var/lib/missing/bot/pid",
     ] {
         let unit = printed(&pid_file(path));
         assert!(unit.contains(&format!("--pid-file={path}\n")), "{unit}");
@@ -190,10 +198,11 @@ fn a_pid_file_that_the_unit_does_not_permit_is_refused() {
 #[test]
 fn a_directory_without_which_systemd_does_not_start_the_unit_is_a_warning() {
     let root = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
     let [there, missing] = ["there", "isn't"].map(|name| root.path().join(name).to_str().unwrap().to_owned());
     std::fs::create_dir(&there).unwrap();
     let warning = |directory: &str, flags: &[&str]| {
-        let config = CONFIG.replace("/opt/machine-id", directory);
+        let config = CONFIG.replace("/opt/missing/machine-id", directory);
         let finished = install(flags).file("tbot.yaml", config).run();
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
         finished.stderr
@@ -205,7 +214,7 @@ fn a_directory_without_which_systemd_does_not_start_the_unit_is_a_warning() {
     assert_eq!(warning("/run/tbot/out", &write), "");
     let pid_file = |path: &str| warning(&there, &[&write[..], &["--pid-file", path]].concat());
     assert_eq!(pid_file(&format!("{there}/pid")), "");
-    assert_eq!(pid_file("/var/lib/teleport/bot/pid"), "");
+    assert_eq!(pid_file("/var/lib/missing/bot/pid"), "");
     let no_directory = pid_file(&format!("{there}/sub/pid")).replace(root.path().to_str().unwrap(), "[dir]");
     insta::assert_snapshot!(no_directory, @"warning: [dir]/there/sub is not a directory, so the agent cannot write its PID file: create it with `install -d -o deploy -g teleport -m 0700 '[dir]/there/sub'`");
     // Without --write, the unit may be for another machine.
@@ -216,11 +225,60 @@ fn a_directory_without_which_systemd_does_not_start_the_unit_is_a_warning() {
 
 #[test]
 #[ignore = "needs root"]
+fn root_creates_a_missing_directory_in_one_that_only_root_can_change() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
+    let directory = root.path().join("out");
+    let install_as = |user: &str| {
+        let flags = [&WRITE[..], &["--user", user, "--group", "65534"]].concat();
+        let config = CONFIG.replace("/opt/missing/machine-id", directory.to_str().unwrap());
+        let finished = install(&flags).file("tbot.yaml", config).run();
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        (finished.stderr, finished.stdout.contains("created "))
+    };
+    let (warning, is_created) = install_as("nobody-of-this-name");
+    assert!(!is_created && warning.contains("install -d"), "{warning}");
+    std::fs::set_permissions(&root, Permissions::from_mode(0o777)).unwrap();
+    assert!(!install_as("65533").1 && !directory.exists());
+    std::fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(install_as("65533"), (String::new(), true));
+    let metadata = std::fs::metadata(&directory).unwrap();
+    assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (65533, 65534, 0o700));
+    assert_eq!(install_as("65533"), (String::new(), false));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_parent_that_the_user_of_the_unit_cannot_enter_is_a_warning() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("out");
+    std::fs::create_dir(&directory).unwrap();
+    let warning = |user: &str, mode: u32, group: u32| {
+        std::fs::set_permissions(&root, Permissions::from_mode(mode)).unwrap();
+        std::os::unix::fs::chown(&root, None, Some(group)).unwrap();
+        let flags = [&WRITE[..], &["--user", user]].concat();
+        let config = CONFIG.replace("/opt/missing/machine-id", directory.to_str().unwrap());
+        let finished = install(&flags).file("tbot.yaml", config).run();
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        finished.stderr.replace(root.path().to_str().unwrap(), "[dir]")
+    };
+    let closed = warning("65533", 0o700, 0);
+    insta::assert_snapshot!(closed, @"warning: 65533 cannot enter [dir], so the agent cannot use [dir]/out: permit it with `chmod o+x '[dir]'`, or use another directory");
+    assert_eq!(warning("65533", 0o711, 0), "");
+    assert_eq!(warning("root", 0o700, 0), "");
+    assert_eq!(warning("65533", 0o710, 0), closed);
+    assert_eq!(warning("65533", 0o710, 65534), "");
+    std::os::unix::fs::chown(&root, Some(65533), None).unwrap();
+    assert_eq!(warning("65533", 0o700, 0), "");
+}
+
+#[test]
+#[ignore = "needs root"]
 fn a_configuration_that_the_user_of_the_unit_cannot_read_is_a_warning() {
     let warning = |user: &str, mode: u32, group: u32| {
         let run = install(&[&WRITE[..], &["--user", user, "--group", "deploy"]].concat());
         let config = run.path().join("tbot.yaml");
-        std::fs::write(&config, CONFIG.replace("/opt/machine-id", "/run/tbot")).unwrap();
+        std::fs::write(&config, CONFIG.replace("/opt/missing/machine-id", "/run/tbot")).unwrap();
         std::fs::set_permissions(&config, Permissions::from_mode(mode)).unwrap();
         std::os::unix::fs::chown(&config, Some(0), Some(group)).unwrap();
         let finished = run.run();
@@ -234,12 +292,13 @@ fn a_configuration_that_the_user_of_the_unit_cannot_read_is_a_warning() {
     let token = run.path().join("token");
     std::fs::write(&token, "secret").unwrap();
     std::fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
-    let config =
-        CONFIG.replace("/etc/tbot.token", token.to_str().unwrap()).replace("/opt/machine-id", "/run/tbot");
+    let config = CONFIG
+        .replace("/etc/tbot.token", token.to_str().unwrap())
+        .replace("/opt/missing/machine-id", "/run/tbot");
     let kubernetes = config
         .replace("join_method: token", "join_method: kubernetes")
         .replace("token: ", "token: bot, kubernetes: {token_path: ")
-        .replace("}\nservices", "}}\nservices");
+        .replace("}\nstorage", "}}\nstorage");
     for config in [config, kubernetes] {
         let finished = tbot(Telemetry::ClosedPort, &[&INSTALL[..], &WRITE, &["--user", "deploy"]].concat())
             .file("tbot.yaml", &config)
@@ -261,7 +320,7 @@ fn analyze(unit: &Finished, arguments: &[&str]) -> Output {
 #[test]
 #[ignore = "needs systemd-analyze"]
 fn systemd_accepts_the_unit_and_finds_it_well_protected() {
-    let awkward = CONFIG.replace("/opt/machine-id", "/opt/a b %n \"q\" $HOME \\");
+    let awkward = CONFIG.replace("/opt/missing/machine-id", "/opt/missing/a b %n \"q\" $HOME \\");
     for (config, flags) in [(CONFIG, &["--anonymous-telemetry"][..]), (awkward.as_str(), &["--user", "root"])]
     {
         let unit = install(&[&WRITE[..], flags].concat()).file("tbot.yaml", config).run();
