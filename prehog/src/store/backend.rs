@@ -67,7 +67,8 @@ pub trait Store: Send {
     /// Returns an error if some of them may not be removed.
     fn remove_before(&mut self, first: Day) -> Result<u64, StoreError>;
 
-    /// Removes expired ids. Afterwards, no start of a day before `today` may be appended.
+    /// Removes expired ids. A start that is appended later to a day before `today` counts twice if it is a repetition, and
+    /// may be lost if the day had any starts.
     ///
     /// # Errors
     ///

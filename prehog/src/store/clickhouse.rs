@@ -76,22 +76,21 @@ impl ClickHouse {
 
     /// Selects all starts of these days.
     fn all_starts(&self, first: Day, last: Day) -> Result<String, StoreError> {
-        let last_folded = if self.layout.is_cluster() {
-            // The servers could disagree on the last folded day within one statement.
-            format!("toDate('{}')", self.last_folded_day()?)
+        let is_folded = if self.layout.is_cluster() {
+            // The servers could disagree on the folded days within one statement.
+            let days = self.days(&sql::folded_days(first, last))?;
+            // A list must not be empty.
+            let days = days.iter().map(|day| day.0.to_string()).chain([sql::NO_DAY.to_string()]);
+            format!("toUInt16(day) IN ({})", days.collect::<Vec<_>>().join(", "))
         } else {
-            sql::LAST_FOLDED.to_owned()
+            sql::IS_FOLDED.to_owned()
         };
-        Ok(self.sql.all_starts(first, last, &last_folded))
+        Ok(self.sql.all_starts(first, last, &is_folded))
     }
 
-    /// Returns the last day that is folded, or 1970-01-01 if there is none.
-    fn last_folded_day(&self) -> Result<Day, StoreError> {
-        self.last_day("SELECT toUInt16(max(day)) AS day FROM folded")
-    }
-
-    fn last_day(&self, query: &str) -> Result<Day, StoreError> {
-        let rows: Vec<ResultRow> = self.http.rows(query)?;
+    /// Returns the first day that is not over by the clock of the server.
+    fn first_open_day_of_server(&self) -> Result<Day, StoreError> {
+        let rows: Vec<ResultRow> = self.http.rows(&sql::first_open_day())?;
         let day = rows.first().map_or(Ok(0), |row| number(row, "day"))?;
         Ok(Day(i32::try_from(day).unwrap_or(0)))
     }
@@ -109,14 +108,21 @@ impl ClickHouse {
     /// Drops the days before `first` from a table.
     fn drop_days_before(&self, table: &str, first: Day) -> Result<(), StoreError> {
         for day in self.days_before(table, first)? {
-            match self.http.run(&self.layout.drop_day(table, day)) {
-                // A server that is down drops the day when it is back, if another replica of its shard has done so.
-                Err(StoreError::Rejected { code: TIMEOUT_EXCEEDED, .. })
-                    if !self.days_before(table, first)?.contains(&day) => {}
-                result => result?,
-            }
+            self.drop_day(table, day)?;
         }
         Ok(())
+    }
+
+    fn drop_day(&self, table: &str, day: Day) -> Result<(), StoreError> {
+        match self.http.run(&self.layout.drop_day(table, day)) {
+            // A server that is down drops the day when it is back, if another replica of its shard has done so.
+            Err(StoreError::Rejected { code: TIMEOUT_EXCEEDED, .. })
+                if !self.days_before(table, day.plus(1))?.contains(&day) =>
+            {
+                Ok(())
+            }
+            result => result,
+        }
     }
 }
 
@@ -191,10 +197,12 @@ impl Store for ClickHouse {
     }
 
     fn forget_ids(&mut self, today: Day) -> Result<(), StoreError> {
-        let last_folded = self.last_folded_day()?;
+        // A receiver whose clock is ahead must not fold a day for the others.
+        let today = today.min(self.first_open_day_of_server()?);
+        let folded = self.days(&sql::folded_days(Day(0), today))?;
         for day in self.days_before(RECENT, today)? {
             // Submissions that were assigned to a day after it was folded are dropped without being counted.
-            if day > last_folded {
+            if !folded.contains(&day) {
                 self.http.run(&self.sql.fold(day))?;
                 self.http.run(&sql::copy_ids(day))?;
                 self.http.run(&format!("INSERT INTO folded (day) SELECT toDate('{day}') AS day"))?;
@@ -202,11 +210,16 @@ impl Store for ClickHouse {
         }
         // Another receiver may be folding the same day, so nothing that it still reads is dropped: the submissions of the day,
         // and the ids of the day before.
-        let last_settled = self.last_day(&self.layout.last_settled_day())?;
-        let is_settled = last_settled == self.last_folded_day()?;
-        let first = if is_settled { today } else { today.min(last_settled.plus(1)) };
-        self.drop_days_before(RECENT, first)?;
-        self.drop_days_before(IDS, first.plus(-ID_RETENTION_DAYS))
+        let settled = self.days(&self.layout.settled_days())?;
+        let mut first_unsettled = today;
+        for day in self.days_before(RECENT, today)? {
+            if settled.contains(&day) {
+                self.drop_day(RECENT, day)?;
+            } else {
+                first_unsettled = first_unsettled.min(day);
+            }
+        }
+        self.drop_days_before(IDS, first_unsettled.plus(-ID_RETENTION_DAYS))
     }
 
     fn record_maintenance(&mut self, today: Day) -> Result<Vec<Day>, StoreError> {

@@ -1,12 +1,22 @@
-//! Which days have expired. Pure. A clock can be wrong, so nothing expires because of the current time alone: the store also
-//! records the days on which it was maintained, and a single day far ahead of the others does not count.
+//! Which days are over, and which have expired. Pure. A clock can be wrong, so nothing expires because of the current time alone:
+//! the store also records the days on which it was maintained, and a single day far ahead of the others does not count.
 
 use std::num::NonZeroU32;
+use std::time::{Duration, SystemTime};
 
 use crate::day::Day;
 
 /// On how many days the store must have been maintained before a clock that has jumped ahead is trusted to remove starts.
 pub const TRUSTED_AFTER_DAYS: usize = 7;
+
+/// How long after midnight a day counts as complete. By then everything accepted on that day is stored, including
+/// submissions of other receivers whose clocks differ.
+pub const DAY_END_GRACE: Duration = Duration::from_secs(60 * 60);
+
+/// Returns the first day that may still get new starts. All earlier days are complete.
+pub fn first_open_day(now: SystemTime) -> Day {
+    Day::of(now.checked_sub(DAY_END_GRACE).unwrap_or(now))
+}
 
 /// Returns the first day that is kept if starts are kept for `days` days. It is a Monday, because weeks are removed as a
 /// whole: a report never contains a part of a week. A week is removed before any of its days is older than `days` days.

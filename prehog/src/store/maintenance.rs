@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::backend::FoldResult;
-use super::expiry::{first_retained_day, today_for_ids, today_for_starts};
+use super::expiry::{first_open_day, first_retained_day, today_for_ids, today_for_starts};
 use super::reopening::{LastAttempt, ReopeningStore};
 use crate::clock::Clock;
 use crate::day::Day;
@@ -17,15 +17,6 @@ use crate::metrics::Metrics;
 /// The longest time that a submission waits to be folded if there are too few for a full batch. Until then, its id is in the same
 /// file as its start. Each fold empties the logs, for which writers wait, so folding more often would lower the rate.
 pub const MAX_FOLD_DELAY: Duration = Duration::from_secs(4);
-
-/// How long after midnight a day counts as complete. By then everything accepted on that day is stored, including
-/// submissions of other receivers whose clocks differ.
-pub const DAY_END_GRACE: Duration = Duration::from_secs(60 * 60);
-
-/// Returns the first day that may still get new starts. All earlier days are complete.
-pub fn first_open_day(now: SystemTime) -> Day {
-    Day::of(now.checked_sub(DAY_END_GRACE).unwrap_or(now))
-}
 
 /// The nice value of the maintenance thread. On a busy processor it gets about a tenth of a full share; with much less, it
 /// would never finish on a busy machine.

@@ -8,6 +8,7 @@
 //! All but the first need servers: see `clickhouse.rs`.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use prehog::day::{Day, Week};
 use prehog::facet::FacetId;
@@ -80,6 +81,8 @@ macro_rules! test_on_servers {
 }
 
 test_on_every_store!(
+    a_day_that_is_not_over_is_not_counted_for_good,
+    a_day_that_was_counted_too_early_affects_no_other,
     a_repeated_submission_counts_once,
     a_repetition_with_a_clock_that_is_ahead_counts_once,
     a_report_counts_all_starts,
@@ -231,6 +234,46 @@ fn a_repetition_with_a_clock_that_is_ahead_counts_once(url: &StoreUrl) {
         store.forget_ids(MONDAY).unwrap();
         assert_eq!(total(&mut *store, MONDAY.week()), 5, "{ahead}");
     }
+}
+
+/// A clock that was ahead across midnight.
+fn a_day_that_was_counted_too_early_affects_no_other(url: &StoreUrl) {
+    let mut store = url.open().unwrap();
+    let mut all = Vec::new();
+    for (ahead, today) in [(0, 0), (30, 31), (1, 2), (2, 3), (29, 30), (31, 32)] {
+        let first = u32::try_from(ahead).unwrap() * 10;
+        let part = batch(first..first + 10, MONDAY.plus(ahead));
+        store.append(&part).unwrap();
+        all.extend(part);
+        assert_eq!(sorted(stored(url)), expected(&all), "{ahead}");
+        store.forget_ids(MONDAY.plus(today)).unwrap();
+        assert_eq!(sorted(stored(url)), expected(&all), "{ahead}");
+    }
+    // A repetition on the next day.
+    store.append(&batch(310..320, MONDAY.plus(32))).unwrap();
+    store.forget_ids(MONDAY.plus(33)).unwrap();
+    assert_eq!(sorted(stored(url)), expected(&all));
+}
+
+/// The clock of one of several receivers is ahead. Those with the right time continue to store starts.
+#[expect(clippy::disallowed_methods, reason = "the clock of the server cannot be set")]
+fn a_day_that_is_not_over_is_not_counted_for_good(url: &StoreUrl) {
+    let today = Day::of(SystemTime::now());
+    let mut store = url.open().unwrap();
+    store.append(&batch(0..10, today)).unwrap();
+    store.append(&batch(10..20, today.plus(1))).unwrap();
+    store.forget_ids(today.plus(2)).unwrap();
+    store.append(&batch(20..30, today)).unwrap();
+    store.append(&batch(30..40, today.plus(1))).unwrap();
+    store.forget_ids(today.plus(3)).unwrap();
+    let all = [
+        batch(0..10, today),
+        batch(20..30, today),
+        batch(10..20, today.plus(1)),
+        batch(30..40, today.plus(1)),
+    ]
+    .concat();
+    assert_eq!(sorted(stored(url)), expected(&all));
 }
 
 /// Each submission repeats the one of the day before.

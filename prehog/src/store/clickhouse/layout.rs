@@ -265,10 +265,10 @@ impl Layout {
         format!("{} DROP PARTITION ID '{}'", self.alter(table), day.to_string().replace('-', ""))
     }
 
-    /// Returns the last day that was counted long enough ago for its submissions to be dropped.
-    pub(super) fn last_settled_day(&self) -> String {
+    /// Selects the days that were counted long enough ago for their submissions to be dropped.
+    pub(super) fn settled_days(&self) -> String {
         let seconds = if self.cluster.is_some() { SETTLE_SECONDS } else { 0 };
-        format!("SELECT toUInt16(max(day)) AS day FROM {FOLDED} WHERE counted_at <= now() - {seconds}")
+        format!("SELECT DISTINCT day FROM {FOLDED} WHERE counted_at <= now() - {seconds}")
     }
 
     /// Returns a condition that is true, and fails on a replica that lags behind. Servers choose a replica by the lag of

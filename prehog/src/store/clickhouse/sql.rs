@@ -11,12 +11,17 @@ use crate::facet::{
 use crate::schema::EventSchema;
 use crate::start::OTHER;
 use crate::store::distinct_values::MAX_DISTINCT_VALUES;
+use crate::store::expiry::DAY_END_GRACE;
 
-/// Selects the last day that is folded, or 1970-01-01 if there is none.
-pub(super) const LAST_FOLDED: &str = "(SELECT max(day) FROM folded)";
+/// The condition that a day is folded. Not only the last folded day counts: a wrong clock may have folded one that is far ahead
+/// of the others.
+pub(super) const IS_FOLDED: &str = "day IN (SELECT day FROM folded)";
 
 /// The last day that all versions of ClickHouse support: 2105-12-31.
 const LAST_DAY: i32 = 49_672;
+
+/// The number of a day that no row has.
+pub(super) const NO_DAY: u16 = u16::MAX;
 
 /// Builds the statements that contain properties.
 pub(super) struct Sql {
@@ -47,16 +52,15 @@ impl Sql {
 
     /// Selects the starts of these days, whether they are folded or not: every start once, with how often it happened on its
     /// day.
-    pub(super) fn all_starts(&self, first: Day, last: Day, last_folded: &str) -> String {
-        let [first, last] = [first, last].map(|day| Day(day.0.clamp(0, LAST_DAY)));
-        let range = format!("day >= toDate('{first}') AND day <= toDate('{last}')");
+    pub(super) fn all_starts(&self, first: Day, last: Day, is_folded: &str) -> String {
+        let range = range(first, last);
         let Self { properties, not_repeated, .. } = self;
         // Grouped, so that the shards of a cluster do not send a row per submission.
         format!(
-            "SELECT day, {properties}, starts FROM starts FINAL WHERE {range} AND day <= {last_folded} \
+            "SELECT day, {properties}, starts FROM starts FINAL WHERE {range} AND {is_folded} \
              UNION ALL \
              SELECT day, {properties}, count() AS starts FROM recent FINAL \
-             WHERE {range} AND day > {last_folded} AND {not_repeated} GROUP BY day, {properties}"
+             WHERE {range} AND NOT ({is_folded}) AND {not_repeated} GROUP BY day, {properties}"
         )
     }
 
@@ -91,7 +95,7 @@ impl Sql {
         let Self { properties, starts_columns, not_repeated, .. } = self;
         format!(
             "INSERT INTO starts (day, {starts_columns}, starts) SELECT day, {properties}, count() AS starts FROM recent FINAL \
-             WHERE day = toDate('{day}') AND day > {LAST_FOLDED} AND {not_repeated} \
+             WHERE day = toDate('{day}') AND (SELECT count() FROM folded WHERE day = toDate('{day}')) = 0 AND {not_repeated} \
              GROUP BY day, {properties}"
         )
     }
@@ -149,6 +153,23 @@ impl Sql {
             }
         }
     }
+}
+
+/// Returns the condition that a day is one of these.
+fn range(first: Day, last: Day) -> String {
+    let [first, last] = [first, last].map(|day| Day(day.0.clamp(0, LAST_DAY)));
+    format!("day >= toDate('{first}') AND day <= toDate('{last}')")
+}
+
+/// Selects those of these days that are folded.
+pub(super) fn folded_days(first: Day, last: Day) -> String {
+    format!("SELECT DISTINCT day FROM folded WHERE {}", range(first, last))
+}
+
+/// Selects the number of the first day that is not over by the clock of the server.
+pub(super) fn first_open_day() -> String {
+    let grace = DAY_END_GRACE.as_secs();
+    format!("SELECT toUInt16(intDiv(toUnixTimestamp(now()) - {grace}, 86400)) AS day")
 }
 
 /// Counts the starts of each day.
