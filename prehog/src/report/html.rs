@@ -161,8 +161,9 @@ fn notes(report: &Report) -> Markup {
                     }
                 } @else if !report.is_empty() {
                     li {
-                        "The report does not compare with the weeks before, because the first of them is not shown or may be "
-                        "incomplete: it has too few starts, they were removed, or the receiver was installed in it."
+                        "The report does not compare with the weeks before, because one of them, or of these weeks, is not "
+                        "shown or may be incomplete: it has too few starts, they were removed, the receiver was not running or "
+                        "was installed in it, or it is not over."
                     }
                 }
             }

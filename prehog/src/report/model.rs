@@ -16,6 +16,10 @@ pub const DEFAULT_MIN_GROUP: u64 = 10;
 const NOT_FOR_PUBLICATION: &str =
     "This report shows groups that are small enough to recognise a single agent. Do not publish it.";
 
+/// The explanation of a report that contains the current week or a later one.
+const NOT_OVER: &str =
+    "The last week is not over, so its numbers are incomplete. Do not publish this report.";
+
 /// Explanations that are part of every report.
 pub const NOTES: [&str; 3] = [
     "Starts are not users, machines or agents: a job that runs every minute adds 10,080 starts per week, while an agent \
@@ -42,8 +46,8 @@ pub struct Report {
     pub min_group: u64,
     /// The starts in all weeks that are shown, or `None` if there is no such week.
     pub starts: Option<u64>,
-    /// The same number of weeks before, or `None` if the first of them has too few starts or may be incomplete, so that a
-    /// comparison would be wrong.
+    /// The same number of weeks before, or `None` if one of them or of the weeks of the report has too few starts or may be
+    /// incomplete, so that a comparison would be wrong.
     pub before: Option<Before>,
     /// The starts per week.
     pub weeks: Vec<Count>,
@@ -76,16 +80,39 @@ pub struct Count {
 }
 
 impl Report {
-    /// Builds the report of a range of weeks.
+    /// Builds the report of a range of weeks that are over.
     ///
     /// # Errors
     ///
     /// Returns an error if the store cannot be read.
     pub fn from_store(store: &mut dyn Store, weeks: WeekRange, min_group: u64) -> Result<Self, StoreError> {
+        Self::build(store, weeks, min_group, true)
+    }
+
+    /// Like [`from_store`](Self::from_store), for weeks of which the last one is not over. The report says so, and does not
+    /// compare.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store cannot be read.
+    pub fn with_current_week(
+        store: &mut dyn Store,
+        weeks: WeekRange,
+        min_group: u64,
+    ) -> Result<Self, StoreError> {
+        Self::build(store, weeks, min_group, false)
+    }
+
+    fn build(
+        store: &mut dyn Store,
+        weeks: WeekRange,
+        min_group: u64,
+        is_over: bool,
+    ) -> Result<Self, StoreError> {
         let min_group = min_group.max(1);
         let schema = EventSchema::embedded()?;
         let tally = store.tally(weeks.before().first.plus(-1), weeks.last, min_group)?;
-        Ok(Self::from_rounded(schema, &round_down(&tally, min_group), weeks, min_group))
+        Ok(Self::from_rounded(schema, &round_down(&tally, min_group), weeks, min_group, is_over))
     }
 
     /// Returns true if no starts are shown.
@@ -111,7 +138,13 @@ impl Report {
         max_hidden(self.min_group, u64::try_from(self.weeks.len()).unwrap_or(u64::MAX))
     }
 
-    fn from_rounded(schema: &EventSchema, rounded: &RoundedTally, weeks: WeekRange, min_group: u64) -> Self {
+    fn from_rounded(
+        schema: &EventSchema,
+        rounded: &RoundedTally,
+        weeks: WeekRange,
+        min_group: u64,
+        is_over: bool,
+    ) -> Self {
         // If small groups are hidden, a week or a day without starts must look like one with too few of them.
         let empty = (min_group <= 1).then_some(0);
         let starts_of_week = |week| rounded.get(&week).map(|week| week.total).or(empty);
@@ -126,13 +159,19 @@ impl Report {
             })
         };
         let before = weeks.before();
-        let before = is_complete(before.first).then(|| Before {
+        let is_shown = |week| rounded.contains_key(&week);
+        let compares = is_over
+            && is_complete(before.first)
+            && before.weeks().all(is_shown)
+            && weeks.weeks().all(is_shown);
+        let before = compares.then(|| Before {
             since: before.first_day(),
             until: before.last_day(),
             starts: total(before).unwrap_or(0),
         });
         let counts = Counts { schema, rounded, weeks, min_group, compares: before.is_some(), empty };
         let not_for_publication = (min_group < DEFAULT_MIN_GROUP).then_some(NOT_FOR_PUBLICATION);
+        let not_over = (!is_over).then_some(NOT_OVER);
         Self {
             since: weeks.first_day(),
             until: weeks.last_day(),
@@ -145,7 +184,7 @@ impl Report {
                 .collect(),
             days: weeks.days().map(|day| Count { from: day, starts: starts_of_day(day) }).collect(),
             sections: counts.sections(),
-            notes: not_for_publication.into_iter().chain(NOTES).collect(),
+            notes: not_for_publication.into_iter().chain(not_over).chain(NOTES).collect(),
         }
     }
 }

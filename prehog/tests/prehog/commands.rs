@@ -134,7 +134,14 @@ fn a_report_that_must_not_be_published_causes_a_warning() {
     };
     assert_eq!(warnings(&[]), 0);
     assert_eq!(warnings(&["--min-group", "9"]), 1);
-    assert_eq!(warnings(&["--since", "2099-01-01", "--until", "2099-01-01"]), 1);
+    let future = ["--since", "2099-01-01", "--until", "2099-01-01"];
+    assert_eq!(warnings(&future), 1);
+    let notes = |arguments: &[&str]| {
+        let output = run(directory.path(), &[&["report", "--format", "json"], arguments].concat());
+        let report: Value = serde_json::from_str(stdout(&output)).unwrap();
+        report["notes"].as_array().unwrap().len()
+    };
+    assert_eq!(notes(&future), notes(&[]) + 1);
 }
 
 /// The number of starts that are not shown is logged for the operator, and is not in the report, which may be published.

@@ -57,6 +57,28 @@ fn a_report_compares_with_the_weeks_before_only_if_all_have_starts() {
     assert_eq!((longer.before, one_shot(&longer).before), (None, None));
 }
 
+/// As if the receiver had been down in a week of the report, or of the weeks before.
+#[test]
+fn a_report_does_not_compare_with_weeks_that_have_gaps() {
+    let weeks = WeekRange::ending(last_week(), 3);
+    let compares_without = |missing: Option<i32>| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = sqlite_in(directory.path()).open().unwrap();
+        for (index, week) in (0_u32..).zip((-3..3).filter(|week| Some(*week) != missing)) {
+            fill(&mut *store, weeks.first.plus(week).first_day(), "0.1.0", "github", index * 100, 40);
+        }
+        let report = Report::from_store(&mut *store, weeks, 10).unwrap();
+        let with_current_week = Report::with_current_week(&mut *store, weeks, 10).unwrap();
+        assert_eq!(with_current_week.before, None);
+        assert_eq!(with_current_week.notes.len(), report.notes.len() + 1);
+        report.before.is_some()
+    };
+    assert!(compares_without(None));
+    for missing in -3..3 {
+        assert!(!compares_without(Some(missing)), "{missing}");
+    }
+}
+
 /// A receiver that was installed on a Saturday has a first week of two days.
 #[test]
 fn a_report_does_not_compare_with_a_week_that_may_be_incomplete() {
