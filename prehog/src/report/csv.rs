@@ -8,7 +8,7 @@
 //! | `week` | the first day of the week, if the number is that of a week |
 //! | `starts` | the number of starts; empty if it is hidden |
 //! | `before` | the number in the period before, if the report compares with it |
-//! | `note` | `hidden` if the number is hidden |
+//! | `note` | `hidden` if the number is hidden, or `before hidden` if only the number in the period before is |
 
 use super::model::Report;
 use super::section::{Content, Table};
@@ -18,7 +18,8 @@ const HEADER: &str = "table,value,by,week,starts,before,note\n";
 pub(super) fn csv(report: &Report) -> String {
     let mut csv = Csv(HEADER.to_owned());
     let period = format!("{} to {}", report.since, report.until);
-    csv.row(["starts", &period, "", ""], report.starts, report.before.map(|before| before.starts));
+    let before = report.before.map(|before| Some(before.starts));
+    csv.row(["starts", &period, "", ""], report.starts, before);
     for (name, counts) in [("week", &report.weeks), ("day", &report.days)] {
         for count in counts {
             csv.row([name, &count.from.to_string(), "", ""], count.starts, None);
@@ -50,16 +51,21 @@ pub(super) fn csv(report: &Report) -> String {
 struct Csv(String);
 
 impl Csv {
-    fn row(&mut self, labels: [&str; 4], starts: Option<u64>, before: Option<u64>) {
+    /// Adds a row. `before` is `None` if the row does not compare, and `Some(None)` if the number before is hidden.
+    fn row(&mut self, labels: [&str; 4], starts: Option<u64>, before: Option<Option<u64>>) {
         let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
-        let note = if starts.is_some() { "" } else { "hidden" };
+        let note = match (starts, before) {
+            (None, _) => "hidden",
+            (Some(_), Some(None)) => "before hidden",
+            (Some(_), _) => "",
+        };
         let labels = labels.map(cell).join(",");
-        self.0 += &format!("{labels},{},{},{note}\n", number(starts), number(before));
+        self.0 += &format!("{labels},{},{},{note}\n", number(starts), number(before.flatten()));
     }
 
     fn table(&mut self, report: &Report, name: &str, by: &str, table: &Table) {
         for row in &table.rows {
-            self.row([name, &row.value, by, ""], Some(row.starts), row.before);
+            self.row([name, &row.value, by, ""], Some(row.starts), report.before.map(|_| row.before));
             for (week, starts) in report.weeks.iter().zip(&row.weeks) {
                 self.row([name, &row.value, by, &week.from.to_string()], *starts, None);
             }

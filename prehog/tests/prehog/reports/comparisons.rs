@@ -79,6 +79,25 @@ fn a_report_does_not_compare_with_weeks_that_have_gaps() {
     }
 }
 
+/// In the CSV, a number that is hidden differs from one that does not exist.
+#[test]
+fn a_hidden_number_of_the_weeks_before_is_marked() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = sqlite_in(directory.path()).open().unwrap();
+    let weeks = WeekRange::ending(last_week(), 1);
+    for (week, join_type, first, starts) in
+        [(weeks.before(), "github", 0, 20), (weeks, "github", 100, 30), (weeks, "tpm", 200, 40)]
+    {
+        fill(&mut *store, week.first_day(), "0.1.0", join_type, first, starts);
+    }
+    let csv = Report::from_store(&mut *store, weeks, 10).unwrap().render(Format::Csv);
+    let rows: Vec<&str> = csv.lines().filter(|row| row.starts_with("join_type,")).collect();
+    assert!(rows.contains(&"join_type,github,,,30,20,"), "{csv}");
+    assert!(rows.contains(&"join_type,tpm,,,40,,before hidden"), "{csv}");
+    let earlier = Report::from_store(&mut *store, weeks.before(), 10).unwrap().render(Format::Csv);
+    assert!(earlier.contains("\njoin_type,github,,,20,,\n"), "{earlier}");
+}
+
 /// A receiver that was installed on a Saturday has a first week of two days.
 #[test]
 fn a_report_does_not_compare_with_a_week_that_may_be_incomplete() {
