@@ -104,8 +104,9 @@ fn empty(report: &Report) -> Markup {
         section.empty aria-labelledby="empty" {
             h2 #empty { "Too few starts to show" }
             p {
-                "Fewer than " (report.min_group) " starts were received in each of these weeks. A week is shown once it is "
-                "over and has at least " (report.min_group) " starts."
+                "The store has fewer than " (report.min_group) " starts in each of these weeks: too few were received, or "
+                "they were removed after the retention period. A week is shown once it is over and has at least "
+                (report.min_group) " starts."
             }
             p {
                 "The operator of the receiver can see what has arrived: " code { "prehog report" } " logs the number of "
@@ -231,7 +232,10 @@ fn days(report: &Report) -> Markup {
                 p.total {
                     strong { (number(starts)) } " agent starts"
                     @if let Some(before) = &report.before {
-                        @let period = format!("{} before", weeks(report.weeks.len()));
+                        @let period = match report.weeks.len() {
+                            1 => "week before".to_owned(),
+                            len => format!("{} before", weeks(len)),
+                        };
                         ", " (Change::between(before.starts, starts, report.max_hidden()).in_words(&period))
                     }
                 }
@@ -239,7 +243,7 @@ fn days(report: &Report) -> Markup {
             (chart)
             @if is_hidden(if per_week { &report.weeks } else { &report.days }) {
                 p.legend {
-                    "A grey mark on the baseline is a hidden number: too few starts were received, or none. See the notes below."
+                    "A grey mark on the baseline is a hidden number: the store has too few starts, or none. See the notes below."
                  }
             }
             (folded(title, &head, &rows))
@@ -351,8 +355,9 @@ fn cross_of(report: &Report, section: &Section, cross: &CrossTable) -> Markup {
                             td { (number(row.starts)) }
                             @for starts in &row.cells {
                                 @if let Some(starts) = starts {
-                                    td.share style={ "--share:" (percent(*starts, row.starts)) "%" } title=(number(*starts)) {
-                                        (share(*starts, row.starts))
+                                    td.share style={ "--share:" (percent(*starts, row.starts)) "%" } {
+                                        (share(*starts, row.starts)) " "
+                                        span.count { (number(*starts)) }
                                     }
                                 } @else {
                                     td.hidden { "hidden" }
