@@ -37,6 +37,9 @@ const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
 const BUSY_DIVISOR: u32 = 8;
 /// The maximum lifetime of a connection. The client then opens another one.
 const MAX_LIFETIME: Duration = Duration::from_secs(300);
+/// How long a connection of a trusted proxy may be idle: longer than load balancers keep connections, up to 10 minutes. A request
+/// that a proxy sends while its connection is closed fails, and a proxy must not repeat it.
+const PROXY_IDLE_TIMEOUT: Duration = Duration::from_secs(660);
 /// How long pending requests may take at the end of the lifetime of a connection; longer than the timeout of a request.
 const LIFETIME_GRACE: Duration = Duration::from_secs(30);
 /// How long pending requests may take when the server stops.
@@ -57,6 +60,12 @@ pub struct Connections {
     trusted_proxies: TrustedProxies,
     header_timeout: Duration,
     metrics: Arc<Metrics>,
+}
+
+/// How long a connection may be idle, and how long it may be open.
+struct Timeouts {
+    idle: Duration,
+    lifetime: Duration,
 }
 
 /// The permit of an open connection, released when it is dropped.
@@ -100,7 +109,8 @@ impl Connections {
             match accepted {
                 Ok((stream, peer)) => match self.try_acquire(peer) {
                     Some(permit) => {
-                        let served = serve(stream, peer, router.clone(), self.header_timeout, stop.clone());
+                        let timeouts = self.timeouts(peer);
+                        let served = serve(stream, peer, router.clone(), timeouts, stop.clone());
                         connections.spawn(async move {
                             served.await;
                             drop(permit);
@@ -133,6 +143,14 @@ impl Connections {
         self.metrics.connections.inc();
         let metrics = Arc::clone(&self.metrics);
         Some(ConnectionPermit { _permit: permit, _client_permit: client_permit, metrics })
+    }
+
+    fn timeouts(&self, peer: SocketAddr) -> Timeouts {
+        if self.trusted_proxies.contains(peer.ip()) {
+            Timeouts { idle: PROXY_IDLE_TIMEOUT.max(self.header_timeout), lifetime: Duration::MAX }
+        } else {
+            Timeouts { idle: self.header_timeout, lifetime: MAX_LIFETIME }
+        }
     }
 
     /// Returns how many connections a client may have now.
@@ -180,7 +198,7 @@ async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    header_timeout: Duration,
+    timeouts: Timeouts,
     mut stop: watch::Receiver<()>,
 ) {
     // Only an optimisation for small responses.
@@ -194,13 +212,13 @@ async fn serve(
         async move { Ok::<_, Infallible>(response.await?.map(|body| ResponseBody::new(body, pending))) }
     });
     // Errors of a connection are not logged: they could contain something about the client, which can connect again.
-    let builder = builder(header_timeout);
+    let builder = builder(timeouts.idle);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
         _ = &mut connection => return,
-        () = wait_until_idle(&mut pending, header_timeout) => return,
-        () = tokio::time::sleep(MAX_LIFETIME) => {}
+        () = wait_until_idle(&mut pending, timeouts.idle) => return,
+        () = tokio::time::sleep(timeouts.lifetime) => {}
         _ = stop.changed() => {}
     }
     connection.as_mut().graceful_shutdown();
@@ -238,9 +256,9 @@ impl Drop for PendingRequest {
     }
 }
 
-fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
+fn builder(idle_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(BUFFER_SIZE);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle_timeout).max_buf_size(BUFFER_SIZE);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -249,7 +267,7 @@ fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
         .initial_connection_window_size(2 * u32::try_from(BUFFER_SIZE).unwrap_or(u32::MAX))
         .max_header_list_size(16 * 1024)
         .max_send_buf_size(BUFFER_SIZE)
-        .keep_alive_interval(header_timeout)
-        .keep_alive_timeout(header_timeout);
+        .keep_alive_interval(idle_timeout)
+        .keep_alive_timeout(idle_timeout);
     builder
 }

@@ -33,7 +33,8 @@ pub struct Options {
     pub max_requests: usize,
     /// Concurrent requests of one client.
     pub max_requests_per_client: u32,
-    /// How long the header of a request may take to arrive, and how long a connection may be idle.
+    /// How long the header of a request may take to arrive, and how long a connection may be idle; for trusted proxies, both
+    /// may take longer.
     pub header_timeout: Duration,
     /// How long a request may take from the end of its header to its response.
     pub request_timeout: Duration,

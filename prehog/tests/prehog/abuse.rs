@@ -376,6 +376,32 @@ async fn a_connection_without_a_request_is_closed() {
     receiver.stop().await;
 }
 
+/// A proxy reuses its connections, and loses an event if one is closed at that moment.
+#[tokio::test]
+async fn an_idle_connection_of_a_trusted_proxy_stays_open() {
+    let timeout = Duration::from_millis(300);
+    let trusted_proxies = TrustedProxies(vec!["127.0.0.5".parse().unwrap()]);
+    let receiver =
+        TestReceiver::start_with(Options { header_timeout: timeout, trusted_proxies, ..options() }).await;
+    let mut proxy = connect_from("127.0.0.5", receiver.address).await;
+    let mut client = connect_from("127.0.0.6", receiver.address).await;
+    let request = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut response = [0; 4096];
+    for connection in [&mut proxy, &mut client] {
+        connection.write_all(request).await.unwrap();
+        assert!(connection.read(&mut response).await.unwrap() > 0);
+    }
+    // The connection of a client measures the time.
+    for mut connection in [client, connect_from("127.0.0.6", receiver.address).await] {
+        let _ = connection.read_to_end(&mut Vec::new()).await;
+    }
+    proxy.write_all(request).await.unwrap();
+    let length = proxy.read(&mut response).await.unwrap();
+    assert!(response[..length].starts_with(b"HTTP/1.1 200"));
+    drop(proxy);
+    receiver.stop().await;
+}
+
 /// Shutdown waits for pending requests, but not forever, and every acknowledged event is stored.
 #[tokio::test]
 async fn a_request_that_never_completes_does_not_block_the_shutdown() {
