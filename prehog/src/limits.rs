@@ -19,7 +19,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 const COUNT_MASK: u64 = 0xFFFF_FFFF;
 
 /// The part of a client's address that limits apply to: an IPv4 address, or the /64 network of an IPv6 address, which
-/// usually belongs to one customer.
+/// belongs to one customer. Many customers have several.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientNetwork([u8; 8]);
 
