@@ -62,7 +62,7 @@ pub struct Listeners {
     pub events: TcpListener,
     /// For the report.
     pub report: Option<TcpListener>,
-    /// For the metrics.
+    /// For the metrics, and again for health checks.
     pub metrics: Option<TcpListener>,
 }
 
@@ -118,9 +118,10 @@ pub async fn serve(
         let connections = Connections::new(&options, Arc::clone(&metrics));
         serving.spawn(connections.run(listener, router, stopped.clone()));
     };
-    listen("receiving events", Some(listeners.events), event_routes(ingest, &options));
+    let health = health_routes(ingest.writer.clone());
+    listen("receiving events", Some(listeners.events), events(ingest, &options).merge(health.clone()));
     listen("serving the report", listeners.report, report_pages::routes(store.clone(), &options));
-    listen("serving metrics", listeners.metrics, metrics_routes(Arc::clone(&metrics)));
+    listen("serving metrics", listeners.metrics, metrics_routes(Arc::clone(&metrics)).merge(health));
 
     stop.await;
     // Fails only if no task listens any more.
@@ -151,6 +152,11 @@ async fn open(store: StoreUrl) -> Result<Option<Box<dyn Store>>, StoreError> {
 
 /// Returns the routes of the public listener.
 pub fn event_routes(ingest: Ingest, options: &Options) -> Router {
+    let health = health_routes(ingest.writer.clone());
+    events(ingest, options).merge(health)
+}
+
+fn events(ingest: Ingest, options: &Options) -> Router {
     let admission = Admission {
         metrics: Arc::clone(&ingest.metrics),
         rate_limit: Arc::new(RateLimit::new(options.rate_limit)),
@@ -159,13 +165,16 @@ pub fn event_routes(ingest: Ingest, options: &Options) -> Router {
         client_limit: ClientLimit::new(options.max_requests_per_client),
         timeout: options.request_timeout,
     };
-    let readiness = Readiness::new(ingest.writer.clone());
     Router::new()
         .fallback_service(ingest.service())
         .layer(axum::middleware::from_fn_with_state(admission, admission::admit))
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .with_state(readiness)
+}
+
+/// Returns the health checks. They are on two listeners, so that a flood of the public one does not make a healthy receiver
+/// look broken.
+fn health_routes(writer: Option<Writer>) -> Router {
+    let routes = Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(readyz));
+    routes.with_state(Readiness::new(writer))
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::fixture::{
     SUBMIT_PATH, TestReceiver, body, client, client_builder, connect_error, fixed_clock, noon, schema, start,
@@ -283,8 +284,25 @@ async fn the_report_and_the_metrics_have_separate_listeners() {
     assert_eq!(status, 200);
     assert!(metrics.contains("prehog_events_total{result=\"stored\"} 0\n"), "{metrics}");
     assert_eq!(receiver.get_report("/metrics").await.0, 404);
-    for path in ["/", "/livez", SUBMIT_PATH] {
+    for path in ["/", SUBMIT_PATH] {
         assert_eq!(receiver.get_metrics(path).await.0, 404, "{path}");
+    }
+    receiver.stop().await;
+}
+
+/// Probes must not take a receiver for broken because its public listener is flooded.
+#[tokio::test]
+async fn health_checks_work_while_the_public_listener_is_full() {
+    let options = Options { max_connections: 1, ..Options::new(fixed_clock(noon())) };
+    let receiver = TestReceiver::start_with(options).await;
+    // The client of the receiver keeps its connection.
+    let mut other = tokio::net::TcpStream::connect(receiver.address).await.unwrap();
+    other.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut response = Vec::new();
+    other.read_to_end(&mut response).await.unwrap();
+    assert!(response.starts_with(b"HTTP/1.1 429"));
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(receiver.get_metrics(path).await.0, 200, "{path}");
     }
     receiver.stop().await;
 }
