@@ -14,7 +14,7 @@ mod sql;
 mod tables;
 
 use std::collections::HashSet;
-use std::io::BufRead as _;
+use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -170,12 +170,20 @@ impl Store for ClickHouse {
     }
 
     fn export(&mut self, first: Day, last: Day, sink: &mut Sink<'_>) -> Result<(), StoreError> {
-        let all = self.all_starts(first, last)?;
-        for line in self.http.query(&self.sql.by_start(&all))?.lines() {
-            let line = line.map_err(|error| StoreError::Unreachable(error.to_string()))?;
-            let row: ResultRow = serde_json::from_str(&line).map_err(|_| malformed("starts"))?;
-            let start = self.schema.start_from_named(&row)?;
-            sink(rows::day(&row, "day")?, &start, number(&row, "total")?)?;
+        // The timeout of a query includes reading its result. So each day has its own query, and is read as a whole, however
+        // slow the sink is.
+        for day in self.days(&sql::days_with_starts(first, last))? {
+            let all = self.all_starts(day, day)?;
+            let mut lines = String::new();
+            self.http
+                .query(&self.sql.by_start(&all))?
+                .read_to_string(&mut lines)
+                .map_err(|error| StoreError::Unreachable(error.to_string()))?;
+            for line in lines.lines() {
+                let row: ResultRow = serde_json::from_str(line).map_err(|_| malformed("starts"))?;
+                let start = self.schema.start_from_named(&row)?;
+                sink(day, &start, number(&row, "total")?)?;
+            }
         }
         Ok(())
     }

@@ -161,6 +161,15 @@ fn range(first: Day, last: Day) -> String {
     format!("day >= toDate('{first}') AND day <= toDate('{last}')")
 }
 
+/// Selects those of these days that may have any starts, in order.
+pub(super) fn days_with_starts(first: Day, last: Day) -> String {
+    let range = range(first, last);
+    format!(
+        "SELECT DISTINCT day FROM (SELECT DISTINCT day FROM starts WHERE {range} \
+         UNION ALL SELECT DISTINCT day FROM recent WHERE {range}) ORDER BY day"
+    )
+}
+
 /// Selects those of these days that are folded.
 pub(super) fn folded_days(first: Day, last: Day) -> String {
     format!("SELECT DISTINCT day FROM folded WHERE {}", range(first, last))
