@@ -16,6 +16,7 @@ mod tables;
 use std::collections::HashSet;
 use std::io::Read as _;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -27,7 +28,7 @@ use crate::facet::FacetId;
 use crate::schema::EventSchema;
 use crate::start::{PropertyValue, Submission};
 pub use address::ClickHouseUrl;
-use http::{Http, TIMEOUT_EXCEEDED};
+use http::{Http, INSERT_TIMEOUT, QUERY_TIMEOUT, TIMEOUT_EXCEEDED};
 use layout::{IDS, Layout, RECENT, STARTS};
 use rows::{ResultRow, malformed, number, text};
 use sql::Sql;
@@ -50,8 +51,18 @@ impl ClickHouse {
     /// Returns an error if the server does not respond or rejects a statement, if it does not know the cluster, or if the
     /// tables are on another cluster or were written by a newer version of this program.
     pub fn open(url: &ClickHouseUrl) -> Result<Self, StoreError> {
+        Self::open_within(url, QUERY_TIMEOUT)
+    }
+
+    /// Like [`open`](Self::open), for a thread that senders wait for: no statement, now or later, may take longer than an
+    /// insert. A migration that takes longer is repeated until it is complete.
+    pub(super) fn open_for_senders(url: &ClickHouseUrl) -> Result<Self, StoreError> {
+        Self::open_within(url, INSERT_TIMEOUT)
+    }
+
+    fn open_within(url: &ClickHouseUrl, timeout: Duration) -> Result<Self, StoreError> {
         let schema = EventSchema::embedded()?;
-        let http = Http::new(url)?;
+        let http = Http::new(url, timeout)?;
         let layout = Layout::of(url, &http)?;
         let settings = layout.settings(&http)?;
         let http = http.with_settings(settings);

@@ -4,15 +4,19 @@
 use super::backend::{Store, StoreError};
 use super::url::StoreUrl;
 
+/// Opens a store.
+pub(super) type Open = fn(&StoreUrl) -> Result<Box<dyn Store>, StoreError>;
+
 /// A store that is opened on demand.
 pub(super) struct ReopeningStore {
     url: StoreUrl,
+    open: Open,
     store: Option<Box<dyn Store>>,
 }
 
 impl ReopeningStore {
-    pub(super) fn new(url: StoreUrl, store: Option<Box<dyn Store>>) -> Self {
-        Self { url, store }
+    pub(super) fn new(url: StoreUrl, open: Open, store: Option<Box<dyn Store>>) -> Self {
+        Self { url, open, store }
     }
 
     /// Closes the store. The next operation opens it again.
@@ -27,7 +31,7 @@ impl ReopeningStore {
     ) -> Result<T, StoreError> {
         let mut store = match self.store.take() {
             Some(store) => store,
-            None => self.url.open_existing()?,
+            None => (self.open)(&self.url)?,
         };
         let value = operation(&mut *store)?;
         self.store = Some(store);

@@ -87,6 +87,14 @@ impl StoreUrl {
         })
     }
 
+    /// Like [`open_existing`](Self::open_existing), for a thread that senders wait for.
+    pub(super) fn open_for_senders(&self) -> Result<Box<dyn Store>, StoreError> {
+        match self {
+            Self::Sqlite(_) => self.open_existing(),
+            Self::ClickHouse(url) => Ok(Box::new(ClickHouse::open_for_senders(url)?)),
+        }
+    }
+
     /// Like [`open`](Self::open), but does not create a SQLite file, and warns about nothing.
     ///
     /// # Errors

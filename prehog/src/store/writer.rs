@@ -31,6 +31,10 @@ const TASK_QUEUE: usize = 64;
 /// How long after a failure the store is probed, unless a submission arrives earlier.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How long the end of the program waits for maintenance of a remote store. A server that does not respond must not keep the program
+/// from ending.
+const REMOTE_MAINTENANCE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Hands submissions to the writer thread. The threads end when the last clone is dropped and everything is written.
 #[derive(Clone)]
 pub struct Writer {
@@ -44,15 +48,22 @@ pub struct Writer {
 /// The threads of a [`Writer`].
 pub struct WriterThreads {
     writer: thread::JoinHandle<()>,
-    maintenance: thread::JoinHandle<()>,
+    /// Disconnected when the maintenance thread ends.
+    maintenance: Receiver<()>,
+    /// How long to wait for the maintenance thread; `None` means until it ends.
+    maintenance_timeout: Option<Duration>,
 }
 
 impl WriterThreads {
-    /// Waits until everything is written and folded.
+    /// Waits until everything is written and folded. A statement that a remote store runs for maintenance may be interrupted
+    /// after a few seconds: it is repeated later.
     pub fn join(self) {
         // A thread that panicked has nothing left to write.
         let _ = self.writer.join();
-        let _ = self.maintenance.join();
+        let _ = match self.maintenance_timeout {
+            None => self.maintenance.recv().map_err(RecvTimeoutError::from),
+            Some(timeout) => self.maintenance.recv_timeout(timeout),
+        };
     }
 }
 
@@ -118,8 +129,11 @@ impl Writer {
         let fold_requested = Arc::new(AtomicBool::new(false));
         let is_full = Arc::new(AtomicBool::new(false));
         let distinct_values = DistinctValues::new(EventSchema::embedded()?);
+        let is_remote = matches!(url, StoreUrl::ClickHouse(_));
+        // A remote store was not opened for senders, so its statements could take too long for them.
+        let (writer_store, maintenance_store) = if is_remote { (None, store) } else { (store, None) };
         let writer = WriterThread {
-            store: ReopeningStore::new(url.clone(), store),
+            store: ReopeningStore::new(url.clone(), StoreUrl::open_for_senders, writer_store),
             must_probe: !is_up,
             last_attempt: LastAttempt::new("the store is unavailable; senders are asked to try again later"),
             metrics: Arc::clone(&metrics),
@@ -130,7 +144,7 @@ impl Writer {
             runtime: Handle::current(),
         };
         let maintenance = Maintenance {
-            store: ReopeningStore::new(url, None),
+            store: ReopeningStore::new(url, StoreUrl::open_existing, maintenance_store),
             last_attempts: LastAttempts::default(),
             clock,
             metrics: Arc::clone(&metrics),
@@ -142,10 +156,17 @@ impl Writer {
         };
         let writer =
             thread::Builder::new().name("writer".to_owned()).spawn(move || writer.run(&queued_requests))?;
-        let maintenance = thread::Builder::new()
-            .name("maintenance".to_owned())
-            .spawn(move || maintenance.run(&queued_tasks))?;
-        Ok((Self { requests, tasks, is_full, metrics }, WriterThreads { writer, maintenance }))
+        let (running, maintenance_thread) = mpsc::channel();
+        thread::Builder::new().name("maintenance".to_owned()).spawn(move || {
+            maintenance.run(&queued_tasks);
+            drop(running);
+        })?;
+        let threads = WriterThreads {
+            writer,
+            maintenance: maintenance_thread,
+            maintenance_timeout: is_remote.then_some(REMOTE_MAINTENANCE_TIMEOUT),
+        };
+        Ok((Self { requests, tasks, is_full, metrics }, threads))
     }
 
     /// Stores a submission and returns when it is durable.

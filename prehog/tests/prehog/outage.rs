@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prehog::Options;
 use prehog::day::Day;
@@ -335,14 +335,28 @@ async fn two_receivers_share_a_file() {
 
 /// Starts a server that takes requests of ClickHouse. It accepts those for which `accepts` returns true.
 fn clickhouse_server(accepts: impl Fn(&str) -> bool + Send + 'static) -> StoreUrl {
+    clickhouse_server_that_may_hang(accepts, |_| false)
+}
+
+/// Like `clickhouse_server`. It never responds to requests for which `hangs` returns true.
+fn clickhouse_server_that_may_hang(
+    accepts: impl Fn(&str) -> bool + Send + 'static,
+    hangs: impl Fn(&str) -> bool + Send + 'static,
+) -> StoreUrl {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
+        let mut hanging = Vec::new();
         for mut stream in listener.incoming().flatten() {
             let mut request = [0; 16 * 1024];
             // On loopback, one read gets a whole request of this size.
             let length = stream.read(&mut request).unwrap_or_default();
-            let response: &[u8] = if accepts(&String::from_utf8_lossy(&request[..length])) {
+            let request = String::from_utf8_lossy(&request[..length]);
+            if hangs(&request) {
+                hanging.push(stream);
+                continue;
+            }
+            let response: &[u8] = if accepts(&request) {
                 b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             } else {
                 b"HTTP/1.1 500 Error\r\nContent-Length: 29\r\nConnection: close\r\n\r\nCode: 999, it is read-only now"
@@ -390,6 +404,39 @@ async fn a_clickhouse_server_that_answers_queries_but_refuses_events_is_reported
     assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
     assert_eq!(receiver.metric("prehog_store_up").await, 1);
     receiver.stop().await;
+}
+
+/// As during a failover: connections are accepted, but nothing responds, not even while the store is opened again.
+#[tokio::test]
+async fn a_clickhouse_server_that_did_not_respond_is_used_soon_after_it_works() {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let server_hangs = Arc::clone(&hangs);
+    let server = clickhouse_server_that_may_hang(|_| true, move |_| server_hangs.load(Ordering::SeqCst));
+    let receiver = receiver_on(server).await;
+    assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
+    hangs.store(true, Ordering::SeqCst);
+    // The insert, and then the statements that open the store again.
+    assert_unavailable(&receiver, 2).await;
+    assert_unavailable(&receiver, 3).await;
+    hangs.store(false, Ordering::SeqCst);
+    let started = Instant::now();
+    wait_until("recovery", async || receiver.submit(&body(&uuid(4))).await.status() == 200).await;
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    receiver.stop().await;
+}
+
+/// The measurement of the store at the end is not worth the wait.
+#[tokio::test]
+async fn a_clickhouse_server_that_does_not_respond_to_maintenance_does_not_block_the_shutdown() {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let server_hangs = Arc::clone(&hangs);
+    let server = clickhouse_server_that_may_hang(|_| true, move |_| server_hangs.load(Ordering::SeqCst));
+    let receiver = receiver_on(server).await;
+    assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
+    hangs.store(true, Ordering::SeqCst);
+    let started = Instant::now();
+    receiver.stop().await;
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 /// The program ends although the server that it connects to never responds.

@@ -11,11 +11,11 @@ use super::address::ClickHouseUrl;
 use crate::store::backend::StoreError;
 
 /// The timeout of a statement. A report over all data takes the longest.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The timeout of establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The timeout of an insert. A sender waits for it.
-const INSERT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The timeout of an insert, and of every other statement that a sender waits for.
+pub(super) const INSERT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection is reused. The server closes it after 3 seconds.
 const MAX_IDLE: Duration = Duration::from_secs(2);
 /// The maximum length of an error message, in characters.
@@ -57,15 +57,18 @@ pub(super) struct Http {
     credentials: Option<(String, String)>,
     /// The settings of every statement.
     settings: Vec<Setting>,
+    /// The timeout of a statement, unless it has its own.
+    timeout: Duration,
 }
 
 impl Http {
-    /// Returns a client of the server at a URL.
+    /// Returns a client of the server at a URL. Statements have a timeout, but inserts and probes never wait for longer than
+    /// a sender does.
     ///
     /// # Errors
     ///
     /// Returns an error if the connection needs TLS and no root certificate can be read.
-    pub(super) fn new(address: &ClickHouseUrl) -> Result<Self, StoreError> {
+    pub(super) fn new(address: &ClickHouseUrl, timeout: Duration) -> Result<Self, StoreError> {
         let url = &address.server;
         let decode = |part: &str| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
         let credentials = (!url.username().is_empty())
@@ -80,7 +83,6 @@ impl Http {
             .max_redirects(0)
             .max_idle_age(MAX_IDLE)
             .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(QUERY_TIMEOUT))
             .build()
             .new_agent();
         Ok(Self {
@@ -89,6 +91,7 @@ impl Http {
             database: address.database().to_owned(),
             credentials,
             settings: Vec::new(),
+            timeout,
         })
     }
 
@@ -99,7 +102,7 @@ impl Http {
 
     /// Runs a statement that works without the database of the store.
     pub(super) fn run_in_default_database(&self, statement: &str) -> Result<(), StoreError> {
-        read_to_end(self.send(DEFAULT_DATABASE, "", statement, QUERY_TIMEOUT)?)
+        read_to_end(self.send(DEFAULT_DATABASE, "", statement, self.timeout)?)
     }
 
     /// Runs a query of a table of the system, and returns all of its rows. The database of the store need not exist.
@@ -131,7 +134,7 @@ impl Http {
     fn query_in(&self, database: &str, statement: &str) -> Result<BufReader<impl Read + use<>>, StoreError> {
         let is_query = statement.trim_start().starts_with("SELECT");
         let format = if is_query { " FORMAT JSONEachRow" } else { "" };
-        self.send(database, "", &format!("{statement}{format}"), QUERY_TIMEOUT).map(BufReader::new)
+        self.send(database, "", &format!("{statement}{format}"), self.timeout).map(BufReader::new)
     }
 
     /// Runs a query and returns all of its rows.
