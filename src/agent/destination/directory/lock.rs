@@ -52,7 +52,8 @@ impl DirectoryHandle {
     ///
     /// # Errors
     ///
-    /// Returns [`DirectoryError::Busy`] if another process keeps the lock for a minute.
+    /// Returns [`DirectoryError::Busy`] if another process keeps the lock for a minute, and [`DirectoryError::OwnerChanged`] if it
+    /// gave the directory to another user meanwhile, as `tbot init` does: the caller has decided for the old owner how to write.
     pub(in crate::agent) fn lock_for_update(&self) -> Result<DirectoryLock, DirectoryError> {
         self.lock_file(self.open_lock_file()?)
     }
@@ -85,13 +86,14 @@ impl DirectoryHandle {
     ) -> Result<(), DirectoryError> {
         static UNSUPPORTED: Once = Once::new();
         let path = self.path().join(LOCK_FILE);
+        let owner = self.owner()?;
         let started = Instant::now();
         let mut is_silent = true;
         loop {
             match try_lock(file) {
                 Ok(()) => {
                     waits().remove(&path);
-                    return Ok(());
+                    return self.refuse_other_owner(owner);
                 }
                 Err(Errno::WOULDBLOCK | Errno::INTR) => {}
                 Err(error) => {
@@ -118,6 +120,14 @@ impl DirectoryHandle {
             }
             pause(timeout.poll);
         }
+    }
+
+    fn refuse_other_owner(&self, expected: u32) -> Result<(), DirectoryError> {
+        let owner = self.owner()?;
+        if owner == expected {
+            return Ok(());
+        }
+        Err(DirectoryError::OwnerChanged { path: self.path().to_owned(), owner })
     }
 }
 
@@ -213,6 +223,25 @@ mod tests {
             }
             error => panic!("{error:?}"),
         }
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn a_directory_that_gets_another_owner_during_the_wait_is_not_changed() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = open(root.path());
+        let file = directory.open_lock_file().unwrap();
+        let chown_and_lock = |file: &OwnedFd| {
+            std::os::unix::fs::chown(root.path(), Some(1), None).unwrap();
+            try_lock(file)
+        };
+        match directory.wait_for_lock(&file.0, &EXPIRED, chown_and_lock).unwrap_err() {
+            DirectoryError::OwnerChanged { path, owner: 1 } => assert_eq!(path, root.path()),
+            error => panic!("{error:?}"),
+        }
+        drop(file);
+        // The next caller decides for the new owner.
+        drop(directory.lock_for_update().unwrap());
     }
 
     #[test]
