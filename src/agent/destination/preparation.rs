@@ -106,9 +106,14 @@ pub fn prepare_directory(
         if let Some(subdirectory) = name.strip_suffix('/') {
             let created = create_subdirectory(&handle.fd, subdirectory);
             let created = created.map_err(|error| handle.io_error("create", subdirectory, error))?;
-            for file in tree::files(&created).map_err(|error| handle.io_error("list", subdirectory, error))? {
+            let entries =
+                tree::entries(&created).map_err(|error| handle.io_error("list", subdirectory, error))?;
+            // Not those of deeper directories, which the agent never creates.
+            for (file, _) in entries.iter().filter(|(_, file_type)| *file_type == FileType::RegularFile) {
                 let name = format!("{subdirectory}/{file}");
-                prepare(&handle.open_file(&name, OFlags::WRONLY, "open")?.into(), &name, FILE_MODE)?;
+                let opened = tree::open_file(&created, file, OFlags::WRONLY, &handle.trusted_owners()?);
+                let opened = opened.map_err(|error| handle.file_error("open", &name, error))?;
+                prepare(&opened.into(), &name, FILE_MODE)?;
             }
             prepare(&created, subdirectory, Mode::RWXU)?;
         } else if handle.file_type(name)?.is_none_or(|kind| kind == FileType::RegularFile) {
@@ -266,6 +271,22 @@ mod tests {
             matches!(refused, DestinationError::Directory(DirectoryError::Obstructed { .. })),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn files_that_are_nested_deeper_than_the_agents_are_not_changed() {
+        let root = tempfile::tempdir().unwrap();
+        let own = own_user();
+        let users = DirectoryUsers { bot: &own, reader: None, owner: None };
+        fs::create_dir_all(root.path().join("cockroach/inner")).unwrap();
+        let files = ["cockroach/node.key", "cockroach/inner/file"].map(|name| root.path().join(name));
+        for file in &files {
+            fs::write(file, "").unwrap();
+            fs::set_permissions(file, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        prepare_directory(&directory(root.path()), &["cockroach/"], users, true).unwrap();
+        let modes = files.map(|file| fs::metadata(file).unwrap().mode() & 0o777);
+        assert_eq!(modes, [0o600, 0o644]);
     }
 
     #[test]

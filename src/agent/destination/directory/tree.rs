@@ -95,13 +95,15 @@ pub(in crate::agent) fn files(directory: &OwnedFd) -> Result<Vec<String>, Errno>
 ///
 /// # Errors
 ///
-/// Returns [`Errno::NOENT`] if a subdirectory is missing.
+/// Returns [`Errno::NOENT`] if a subdirectory is missing, and [`Errno::INVAL`] if the file is more than one subdirectory deep: a link
+/// in the place of the inner one would be followed.
 pub(in crate::agent) fn in_parent<T, E: From<Errno>>(
     directory: &OwnedFd,
     name: &str,
     work: impl FnOnce(&OwnedFd, &str) -> Result<T, E>,
 ) -> Result<T, E> {
     match split(name) {
+        (_, file) if file.contains('/') => Err(Errno::INVAL.into()),
         (None, file) => work(directory, file),
         (Some(subdirectory), file) => work(&open(directory, subdirectory)?, file),
     }
@@ -114,6 +116,7 @@ pub(in crate::agent) fn in_created_parent<T, E: From<Errno>>(
     work: impl FnOnce(&OwnedFd, &str) -> Result<T, E>,
 ) -> Result<T, E> {
     match split(name) {
+        (_, file) if file.contains('/') => Err(Errno::INVAL.into()),
         (None, file) => work(directory, file),
         (Some(subdirectory), file) => work(&open_or_create(directory, subdirectory)?, file),
     }
@@ -206,6 +209,28 @@ mod tests {
         let directory = std::fs::File::open(root.path()).unwrap().into();
         for file_type in [FileType::Directory, FileType::RegularFile] {
             assert_eq!(remove_to_depth(&directory, "missing", file_type, 1), Ok(()), "{file_type:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_at_any_depth_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = std::fs::File::open(root.path()).unwrap().into();
+        std::fs::create_dir_all(root.path().join("a/b")).unwrap();
+        std::fs::create_dir(root.path().join("target")).unwrap();
+        for link in ["link", "a/link"] {
+            std::os::unix::fs::symlink(root.path().join("target"), root.path().join(link)).unwrap();
+        }
+        for (name, expected) in [
+            ("file", Ok(())),
+            ("a/file", Ok(())),
+            ("link/file", Err(Errno::NOTDIR)),
+            ("a/b/file", Err(Errno::INVAL)),
+            ("a/link/file", Err(Errno::INVAL)),
+        ] {
+            let file_in = |directory: &OwnedFd, file: &str| file_type(directory, file).map(drop);
+            assert_eq!(in_parent(&directory, name, file_in), expected, "{name}");
+            assert_eq!(in_created_parent(&directory, name, file_in), expected, "{name}");
         }
     }
 
