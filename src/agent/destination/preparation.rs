@@ -96,7 +96,10 @@ pub fn prepare_directory(
         let _leftover = handle.restore_plain_files_locked(&lock)?;
     }
     let mut acl_error = None;
+    // A reader that can open the lock file could block every renewal.
+    let ids_without_reader = Ids { reader: None, ..ids };
     let mut prepare = |file: &OwnedFd, name: &str, mode| {
+        let ids = if name == LOCK_FILE { &ids_without_reader } else { &ids };
         let access = ids.apply_to(file, mode, target.access.mode);
         let access = access.map_err(|error| handle.io_error("set the owner of", name, error))?;
         acl_error = access.map(|error| handle.io_error("set the ACL of", name, error)).or(acl_error.take());
@@ -271,6 +274,22 @@ mod tests {
             matches!(refused, DestinationError::Directory(DirectoryError::Obstructed { .. })),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn a_reader_may_read_the_files_but_not_open_the_lock_file() {
+        let root = tempfile::tempdir().unwrap();
+        let own = own_user();
+        let users = DirectoryUsers { bot: &own, reader: Some("1"), owner: None };
+        let prepared = prepare_directory(&directory(root.path()), &["key"], users, false).unwrap();
+        if prepared.acl_error.is_some() {
+            return; // The file system does not support ACLs.
+        }
+        let mode = |name| fs::metadata(root.path().join(name)).unwrap().mode() & 0o777;
+        // The bits of the group are the mask of the ACL.
+        assert_eq!((mode("key"), mode(LOCK_FILE)), (0o640, 0o600));
+        let file: OwnedFd = fs::File::open(root.path().join(LOCK_FILE)).unwrap().into();
+        assert_eq!(Acl::read(&file).unwrap(), None);
     }
 
     #[test]
