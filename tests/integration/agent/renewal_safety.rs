@@ -381,6 +381,46 @@ async fn a_renewal_is_not_saved_in_a_storage_that_was_moved_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_next_agent_in_a_storage_that_was_moved_does_not_renew_its_identity() {
+    let fixture = TestCluster::new().await;
+    let running = fixture.start(fixture.config("30m", &[]));
+    wait_until("the agent has joined", || is_saved(&fixture)).await;
+    let moved = fixture.path("moved");
+    std::fs::rename(fixture.storage(), &moved).unwrap();
+    running.control.reload();
+    wait_until("the identity is renewed", || fixture.cluster.generation(BOT) == Some(2)).await;
+    running.stop().await.unwrap();
+    let mut config = fixture.config("30m", &[]);
+    config["storage"]["path"] = json!(moved);
+    fixture.run_oneshot(config).await.unwrap();
+    assert_eq!((fixture.cluster.generation(BOT), fixture.cluster.is_locked(BOT)), (Some(2), false));
+    assert_eq!(fixture.stored_generation(), 2);
+}
+
+#[tokio::test]
+async fn a_storage_that_is_moved_back_before_a_renewal_is_renewed() {
+    let log = LogCapture::start();
+    let fixture = TestCluster::new().await;
+    let running = fixture.start(fixture.config("30m", &[]));
+    wait_until("the agent has joined", || log.count(LogEvent::is_new_identity) == 1).await;
+    fixture.cluster.set_down(true);
+    let moved = fixture.path("moved");
+    std::fs::rename(fixture.storage(), &moved).unwrap();
+    running.control.reload();
+    wait_until("the agent has left", || moved.join("renewal-pending").exists()).await;
+    std::fs::remove_dir_all(fixture.storage()).unwrap();
+    std::fs::rename(&moved, fixture.storage()).unwrap();
+    fixture.cluster.set_down(false);
+    wait_until("the identity is renewed", || {
+        fixture.clock.advance(SECOND);
+        fixture.stored_generation() == 2
+    })
+    .await;
+    running.stop().await.unwrap();
+    assert_eq!((fixture.cluster.generation(BOT), fixture.has_renewal_marker()), (Some(2), false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_old_copy_of_the_storage_is_replaced_by_what_the_running_agent_knows() {
     let fixture = TestCluster::new().await;
     let running = fixture.start(fixture.config("30m", &[]));

@@ -9,7 +9,9 @@
 //! 2. It compares the identity in that directory with the one that it has read or saved last. If there is none, or an older one of the
 //!    same user, it saves the last one there: in one set with its key pairs and, if its renewal is pending, with the marker. A newer
 //!    identity stays, and so does another user's: the agent uses it from now on.
-//! 3. Only then does it unlock the previous directory. It changes no files there.
+//! 3. Only then does it unlock the previous directory. If it goes on with the identity that is in that directory, or with a later one of
+//!    the same user, it first writes the renewal marker there: an agent that is started there must not renew the identity, too. If the
+//!    agent comes back before it has renewed the identity, it removes this marker.
 //!
 //! If the agent has already read an identity for a request, and the new directory has another one, it does not send the request, but
 //! begins again. A directory of another user than before is refused, unless it belongs to the agent's user: its owner may have put it
@@ -18,11 +20,12 @@
 //! So neither this agent nor the next one presents a generation that the cluster has replaced, and no newer identity is overwritten.
 //! Files that are removed from the directory itself are not restored: an operator may remove them to make the bot join.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::error::StorageError;
 use super::format::{
-    IDENTITY_FILES, KEY, RENEWAL_MARKER, StoredIdentity, encode, encode_all, fingerprint, parse,
+    IDENTITY_FILES, KEY, RENEWAL_MARKER, StoredIdentity, encode, encode_all, fingerprint, left_marker, parse,
 };
 use crate::agent::bot::IDENTITY;
 use crate::agent::bot::bound_keys::{BOUND_KEY_FILES, BoundKeys, SECRET_BOUND_KEY_FILES};
@@ -254,6 +257,13 @@ impl DirectoryStorage {
             "the storage directory was replaced while the agent was running: {}",
             if is_saved { "saved the bot's identity in the new one" } else { "using the new one" }
         );
+        if let Err(error) = open.mark_left(&new.known) {
+            tracing::warn!(
+                storage = %self.target.path.display(),
+                "do not use the previous storage directory again, because the agent cannot mark the identity in it as used elsewhere: \
+                 {error}"
+            );
+        }
         *open = new;
         Ok(())
     }
@@ -331,6 +341,24 @@ impl OpenStorage {
         Some(with_keys)
     }
 
+    /// Stores the renewal marker in this directory if the agent goes on in another one with the identity `next`, which is the same or
+    /// its successor. Not an error if the directory is gone.
+    fn mark_left(&self, next: &Known) -> Result<(), io::Error> {
+        let (Some(left), Some(next)) = (&self.known.identity, &next.identity) else { return Ok(()) };
+        let is_same = left.identity.user.der == next.identity.user.der;
+        if left.renewal_pending || !(is_same || replaces(&next.identity, &left.identity)) {
+            return Ok(());
+        }
+        match self.directory.write_marker(RENEWAL_MARKER, left_marker(&left.identity).as_bytes()) {
+            Err(DirectoryError::Io { error, .. }) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle => Ok(()),
+                // Not with the path, where another directory is now.
+                _ => Err(error),
+            },
+            written => written.map_err(io::Error::other),
+        }
+    }
+
     fn set_pending(&mut self, is_pending: bool) {
         if let Some(stored) = &mut self.known.identity {
             stored.renewal_pending = is_pending;
@@ -362,6 +390,12 @@ impl Known {
                 if known.renewal_pending && !stored.renewal_pending {
                     directory.write_marker(RENEWAL_MARKER, fingerprint(&known.identity).as_bytes())?;
                     stored.renewal_pending = true;
+                } else if stored.renewal_pending && !known.renewal_pending {
+                    let marker = directory.read(RENEWAL_MARKER)?;
+                    if marker.is_some_and(|marker| marker == left_marker(&known.identity).as_bytes()) {
+                        directory.remove_file(RENEWAL_MARKER)?;
+                        stored.renewal_pending = false;
+                    }
                 }
                 return Ok((found, false));
             }

@@ -8,7 +8,7 @@
 //! | `tokenhash` | hexadecimal SHA-256 of the token that the identity was obtained with |
 //! | `id_bkp`, `id_bkp.pub`, `bkp_key_history.json`, `bkp_state` | see [`bound_keys`](crate::agent::bot::bound_keys) |
 //! | `.write-test`, `lock`, `.tbot-lock` | empty |
-//! | `renewal-pending` | the renewal marker, written only by this agent: a renewal was requested, and its response is not saved |
+//! | `renewal-pending` | the renewal marker, written only by this agent: a renewal was requested, and its response is not saved here |
 //!
 //! The auth server increments the generation at each renewal, and locks the bot if an old generation is presented
 //! again. The agent therefore stores the marker before it requests a renewal. The marker begins with the fingerprint of the
@@ -91,6 +91,11 @@ pub(super) fn parse(
 /// Returns what the renewal marker for a renewal with `identity` begins with.
 pub(super) fn fingerprint(identity: &Identity) -> String {
     sha256_hex(&identity.user.der)
+}
+
+/// Returns the renewal marker in a directory that the agent has left, to use `identity` in another one.
+pub(super) fn left_marker(identity: &Identity) -> String {
+    format!("{}\nleft\n", fingerprint(identity))
 }
 
 /// Returns the files of `identity`, without the renewal marker.
