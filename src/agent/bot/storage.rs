@@ -190,6 +190,7 @@ mod tests {
         assert_eq!(stored.token_hash, recorded("storage/tokenhash"));
         assert!(!stored.renewal_pending);
 
+        storage.test_write(false).unwrap();
         storage.save(&stored.identity, &stored.token_hash, None).unwrap();
         for name in [KEY, KEY_PUB, TLS_CERT, SSH_CERT, TLS_CAS, SSH_CAS, TOKEN_HASH] {
             let written = std::fs::read_to_string(directory.path().join(name)).unwrap();
@@ -227,6 +228,7 @@ mod tests {
             std::fs::write(directory.path().join(RENEWAL_MARKER), ineffective).unwrap();
             assert!(!load(&storage).renewal_pending);
         }
+        storage.test_write(false).unwrap();
         storage.mark_renewal_pending(&stored.identity).unwrap();
         storage.save(&stored.identity, &stored.token_hash, None).unwrap();
         assert!(!load(&storage).renewal_pending);

@@ -450,6 +450,22 @@ async fn a_newer_identity_in_another_directory_is_used_and_not_overwritten() {
     assert_eq!(generation.await, 3);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_identity_of_another_bot_is_saved_although_the_storage_is_removed_during_the_join() {
+    let mut fixture = TestCluster::joined().await;
+    fixture.token = fixture.cluster.add_bot("other", &["access"]).unwrap();
+    let mut hold = fixture.cluster.hold_next(method::JOIN);
+    let running = fixture.start(fixture.config("30m", &[]));
+    hold.arrived().await;
+    std::fs::remove_dir_all(fixture.storage()).unwrap();
+    hold.release();
+    wait_until("an identity is saved", || is_saved(&fixture)).await;
+    running.stop().await.unwrap();
+    // The token is used up.
+    fixture.run_oneshot(fixture.config("30m", &[])).await.unwrap();
+    assert_eq!((fixture.call_count(method::JOIN), fixture.cluster.generation("other")), (2, Some(2)));
+}
+
 /// The agent has already read the older identity, and must not present it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_identity_that_appears_before_a_request_is_used_for_it() {

@@ -62,6 +62,8 @@ struct OpenStorage {
     /// The resources that saving the next identity needs.
     reserved: Option<Reserved>,
     known: Known,
+    /// The certificate of the identity that was stored when the test before a request was made.
+    known_at_request: Option<Vec<u8>>,
     /// The user that the directory belonged to when it was opened.
     owner: u32,
     lock: Arc<StorageLock>,
@@ -86,14 +88,6 @@ impl std::fmt::Debug for Known {
     }
 }
 
-/// Whether the directory at the path is the one that was open before.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Same,
-    /// The agent has moved to another directory. Nothing is reserved there.
-    New,
-}
-
 impl DirectoryStorage {
     /// Opens and locks a directory, and completes or rolls back a save that a crash interrupted.
     pub(super) fn open(target: DirectoryTarget, warnings: RecurringWarnings) -> Result<Self, StorageError> {
@@ -108,7 +102,7 @@ impl DirectoryStorage {
 
     /// Returns the stored identity, or `None` if one of its files is missing or empty.
     pub(super) fn load(&self) -> Result<Option<StoredIdentity>, StorageError> {
-        let (mut open, _) = self.follow()?;
+        let mut open = self.follow()?;
         // Only a bot with key pairs needs them, and reads them itself.
         let key_files = read_key_files(&open.directory).unwrap_or_default();
         open.known = Known { identity: read_identity(&open.directory)?, key_files };
@@ -135,7 +129,9 @@ impl DirectoryStorage {
 
     /// Tests whether a new identity can be saved, together with key pairs if `with_keys`, and reserves what saving it needs.
     pub(super) fn test_write(&self, with_keys: bool) -> Result<(), StorageError> {
-        self.follow_same_identity()?.reserve(&self.target.access, with_keys)
+        let mut open = self.follow_same_identity()?;
+        open.known_at_request = open.known.certificate();
+        open.reserve(&self.target.access, with_keys)
     }
 
     /// Saves an identity durably, in one set with the key pairs that it was obtained with, if any, and removes the renewal marker.
@@ -145,14 +141,14 @@ impl DirectoryStorage {
         token_hash: &str,
         keys: Option<&BoundKeys>,
     ) -> Result<(), StorageError> {
-        let (mut open, place) = self.follow()?;
-        if place == Place::New
-            && let Some(stored) = &open.known.identity
+        let mut open = self.follow()?;
+        if let Some(stored) = &open.known.identity
+            && open.known.certificate() != open.known_at_request
             && !replaces(identity, &stored.identity)
         {
             tracing::warn!(
                 storage = %self.target.path.display(),
-                "not saving the identity that was just issued, because the new directory contains another or a newer one"
+                "not saving the identity that was just issued, because the storage now contains another or a newer one"
             );
             return Ok(());
         }
@@ -212,23 +208,23 @@ impl DirectoryStorage {
     }
 
     /// Returns the directory at the path, after moving there if it is not the one that is open.
-    fn follow(&self) -> Result<(MutexGuard<'_, OpenStorage>, Place), StorageError> {
+    fn follow(&self) -> Result<MutexGuard<'_, OpenStorage>, StorageError> {
         let mut open = lock(&self.open);
         if open.directory.is_at_its_path() {
-            return Ok((open, Place::Same));
+            return Ok(open);
         }
         let directory = self.target.open()?;
         self.move_to(&mut open, directory).map_err(|error| StorageError::Replaced {
             path: self.target.path.clone(),
             error: Box::new(error),
         })?;
-        Ok((open, Place::New))
+        Ok(open)
     }
 
     /// Like [`follow`](Self::follow), but fails if the identity is another one than before.
     fn follow_same_identity(&self) -> Result<MutexGuard<'_, OpenStorage>, StorageError> {
         let before = lock(&self.open).known.certificate();
-        let (open, _) = self.follow()?;
+        let open = self.follow()?;
         if open.known.certificate() == before {
             Ok(open)
         } else {
@@ -249,6 +245,7 @@ impl DirectoryStorage {
         let found = Known::read(&new.directory)?;
         let (known, is_saved) = open.known.merge(found, &new.directory, &self.target.access)?;
         new.known = known;
+        new.known_at_request = open.known_at_request.clone();
         if let Some(with_keys) = open.release_reserved() {
             new.reserve(&self.target.access, with_keys)?;
         }
@@ -322,7 +319,7 @@ impl OpenStorage {
                 tracing::warn!(storage = %path.display(), "completed an interrupted save of the identity");
             }
         }
-        Ok(Self { directory, reserved: None, known: Known::default(), owner, lock })
+        Ok(Self { directory, reserved: None, known: Known::default(), known_at_request: None, owner, lock })
     }
 
     fn reserve(&mut self, access: &ReaderAccess, with_keys: bool) -> Result<(), StorageError> {
