@@ -234,6 +234,19 @@ mod tests {
         assert!(!load(&storage).renewal_pending);
     }
 
+    #[test]
+    fn a_storage_stays_locked_if_its_lock_file_is_replaced() {
+        let directory = copy_recorded_directory("storage");
+        let storage = open(directory.path());
+        std::fs::remove_file(directory.path().join("lock")).unwrap();
+        load(&storage);
+        let target = DirectoryTarget::with_defaults(directory.path());
+        match Storage::open_directory(target, RecurringWarnings::new(Clock::system())).unwrap_err() {
+            StorageError::Directory(DirectoryError::Locked(path)) => assert_eq!(path, directory.path()),
+            error => panic!("{error:?}"),
+        }
+    }
+
     /// The owner of the parent can put such a directory there.
     #[test]
     #[ignore = "needs root"]

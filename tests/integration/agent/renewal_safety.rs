@@ -432,6 +432,10 @@ async fn an_old_copy_of_the_storage_is_replaced_by_what_the_running_agent_knows(
     copy(&fixture.path("backup"), &fixture.storage());
     running.control.reload();
     wait_until("the identity is renewed again", || fixture.stored_generation() == 3).await;
+    // Into the same directory.
+    copy(&fixture.path("backup").join("."), &fixture.storage());
+    running.control.reload();
+    wait_until("the newer identity is renewed", || fixture.cluster.generation(BOT) == Some(4)).await;
     running.stop().await.unwrap();
     assert!(!fixture.cluster.is_locked(BOT));
 }

@@ -18,7 +18,8 @@
 //! there to get the keys.
 //!
 //! So neither this agent nor the next one presents a generation that the cluster has replaced, and no newer identity is overwritten.
-//! Files that are removed from the directory itself are not restored: an operator may remove them to make the bot join.
+//! If an older identity of the same user is restored into the directory itself, the agent saves the last one again.
+//! Files that are removed from the directory are not restored: an operator may remove them to make the bot join.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -105,7 +106,20 @@ impl DirectoryStorage {
         let mut open = self.follow()?;
         // Only a bot with key pairs needs them, and reads them itself.
         let key_files = read_key_files(&open.directory).unwrap_or_default();
-        open.known = Known { identity: read_identity(&open.directory)?, key_files };
+        let found = Known { identity: read_identity(&open.directory)?, key_files };
+        if found.is_outdated_by(&open.known) {
+            let reserved = open.release_reserved();
+            open.known = open.known.merge(found, &open.directory, &self.target.access)?.0;
+            tracing::warn!(
+                storage = %self.target.path.display(),
+                "an older identity was restored while the agent was running: saved the bot's identity again"
+            );
+            if let Some(with_keys) = reserved {
+                open.reserve(&self.target.access, with_keys)?;
+            }
+        } else {
+            open.known = found;
+        }
         Ok(open.known.identity.clone())
     }
 
@@ -211,6 +225,10 @@ impl DirectoryStorage {
     fn follow(&self) -> Result<MutexGuard<'_, OpenStorage>, StorageError> {
         let mut open = lock(&self.open);
         if open.directory.is_at_its_path() {
+            // A restored copy may have replaced the file, which another agent could lock then.
+            if !open.lock.is_of(&open.directory) {
+                open.lock = Arc::new(open.directory.lock_storage()?);
+            }
             return Ok(open);
         }
         let directory = self.target.open()?;
@@ -371,6 +389,12 @@ impl Known {
 
     fn read(directory: &DirectoryHandle) -> Result<Self, StorageError> {
         Ok(Self { identity: read_identity(directory)?, key_files: read_key_files(directory)? })
+    }
+
+    /// Returns true if both have an identity of the same user, and `known` has the later one.
+    fn is_outdated_by(&self, known: &Self) -> bool {
+        let identities = (&known.identity, &self.identity);
+        matches!(identities, (Some(known), Some(found)) if replaces(&known.identity, &found.identity))
     }
 
     /// Saves the identity in a directory that contains `found`, unless it must not be overwritten. Returns what the directory
