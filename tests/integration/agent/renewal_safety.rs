@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{CWD, FlockOperation, RenameFlags};
 use serde_json::json;
 use tbot::agent::{
     AgentError, ApiError, DirectoryError, GrpcCode, JoinReason, RenewalError, StorageError, error_line,
@@ -408,8 +408,8 @@ async fn a_storage_that_is_moved_back_before_a_renewal_is_renewed() {
     std::fs::rename(fixture.storage(), &moved).unwrap();
     running.control.reload();
     wait_until("the agent has left", || moved.join("renewal-pending").exists()).await;
-    std::fs::remove_dir_all(fixture.storage()).unwrap();
-    std::fs::rename(&moved, fixture.storage()).unwrap();
+    // In one step, so that the agent never finds a part of a directory.
+    rustix::fs::renameat_with(CWD, &moved, CWD, fixture.storage(), RenameFlags::EXCHANGE).unwrap();
     fixture.cluster.set_down(false);
     wait_until("the identity is renewed", || {
         fixture.clock.advance(SECOND);
