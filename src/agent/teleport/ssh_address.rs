@@ -31,7 +31,7 @@ impl SshAddressError {
         }
     }
 
-    /// Returns true if the proxy did not answer, so that an earlier answer may still be right.
+    /// Returns true if the proxy did not respond, so the earlier value may still be right.
     pub(crate) fn is_transient(&self) -> bool {
         match &self.0 {
             SshAddressProblem::WebApi(error) => error.is_transient(),

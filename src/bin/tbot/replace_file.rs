@@ -58,7 +58,7 @@ fn names_a_descriptor(directory: &Path) -> bool {
 
 /// Replaces a file by one that the same users can read. If that is not permitted, overwrites the file.
 fn replace_with_same_access(path: &Path, content: &[u8]) -> io::Result<()> {
-    // Fails unless the user may change the file; the directory alone would permit to replace it.
+    // Fails unless the user may change the file; the directory alone would permit replacing it.
     let mut old = OpenOptions::new().write(true).open(path)?;
     let metadata = old.metadata()?;
     if metadata.nlink() == 1 && !has_acl(&old) {

@@ -1,5 +1,5 @@
-//! Tests everything that the agent needs after a join, before a join that uses up its token: if one of these tests failed
-//! afterwards, the operator would have to create another token.
+//! Before a join that uses up its token, tests everything that the agent needs afterwards: if one of these tests failed only then, the
+//! operator would have to create another token.
 
 use std::sync::Arc;
 

@@ -162,7 +162,7 @@ impl DirectoryStorage {
         {
             tracing::warn!(
                 storage = %self.target.path.display(),
-                "not saving the identity that was just issued, because the storage now contains another or a newer one"
+                "not saving the identity that was just issued: the storage now contains a newer one, or that of another bot"
             );
             return Ok(());
         }
@@ -349,7 +349,7 @@ impl OpenStorage {
         Ok(())
     }
 
-    /// Returns whether key pairs were reserved, too, or `None` if nothing was reserved.
+    /// Releases what was reserved, and returns whether it included key pairs. `None` if nothing was reserved.
     fn release_reserved(&mut self) -> Option<bool> {
         let Reserved { reservation, with_keys } = self.reserved.take()?;
         self.directory.release(reservation);
