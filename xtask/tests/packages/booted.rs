@@ -411,7 +411,8 @@ fn assert_setup_without_package(debian: &Debian, cluster: &TestCluster, programs
     debian.run(&format!("echo {} | tee /etc/tbot.token >/dev/null", cluster.join_token("another")));
     debian.run("/usr/local/bin/tbot install systemd -c /etc/tbot.yaml --user tbot --group tbot --write");
     debian.run("systemctl daemon-reload");
-    // A directory of an output is missing.
+    // The command has created the directory of the output. Without it, systemd does not start the unit.
+    debian.run("rmdir /opt/machine-id");
     assert!(debian.fails("systemctl enable --now tbot"));
     assert_eq!(debian.show("tbot", "ExecMainStatus"), "226");
     debian.run("systemctl stop tbot");
