@@ -4,15 +4,12 @@
 use tonic::codec::Streaming;
 
 use super::AuthClient;
-use super::shared_responses::GET_CERT_AUTHORITIES;
+use super::shared_responses::request_authorities;
 use crate::agent::credential::authority::Authority;
 use crate::agent::teleport::api_error::{ApiError, from_status};
 use crate::agent::teleport::convert::trusted_authority;
-use crate::agent::teleport::grpc::{CALL_TIMEOUT, LARGE_RESPONSE_TIMEOUT, server_stream, unary_within};
-use crate::agent::teleport::messages::{
-    CertAuthorityV2, Event, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, Operation, Watch,
-    WatchKind,
-};
+use crate::agent::teleport::grpc::{CALL_TIMEOUT, server_stream};
+use crate::agent::teleport::messages::{CertAuthorityV2, Event, Operation, Watch, WatchKind};
 use crate::untrusted::escape;
 
 const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
@@ -75,10 +72,8 @@ impl AuthClient {
         ca_type: &str,
         cluster: &str,
     ) -> Result<Option<AuthorityState>, ApiError> {
-        let request = GetCertAuthoritiesRequest { r#type: ca_type.to_owned(), include_key: false };
-        let reply: GetCertAuthoritiesResponse =
-            unary_within(LARGE_RESPONSE_TIMEOUT, &self.channel, GET_CERT_AUTHORITIES, request).await?;
-        let states = reply.cert_authorities_v2.into_iter().filter_map(AuthorityState::new);
+        let authorities = request_authorities(&self.channel, ca_type).await?;
+        let states = authorities.into_iter().filter_map(AuthorityState::new);
         Ok(states.into_iter().find(|state| *state.trusted.cluster == *cluster))
     }
 }

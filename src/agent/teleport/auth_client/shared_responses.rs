@@ -13,12 +13,13 @@ use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::convert::trusted_authority;
 use crate::agent::teleport::grpc::{LARGE_RESPONSE_TIMEOUT, unary, unary_within};
 use crate::agent::teleport::messages::{
-    GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, GetClusterCaCertResponse, GetRoleRequest, RoleV6,
+    CertAuthorityV2, GetCertAuthoritiesRequest, GetCertAuthoritiesResponse, GetClusterCaCertResponse,
+    GetRoleRequest, RoleV6,
 };
 
 const GET_CLUSTER_CA_CERT: &str = "/proto.AuthService/GetClusterCACert";
 const GET_ROLE: &str = "/proto.AuthService/GetRole";
-pub(super) const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
+const GET_CERT_AUTHORITIES: &str = "/teleport.trust.v1.TrustService/GetCertAuthorities";
 
 type Shared<T> = OnceCell<Result<T, ApiError>>;
 
@@ -46,6 +47,17 @@ pub(crate) enum AuthorityType {
     User,
     Database,
     Openssh,
+}
+
+/// Requests the CAs of one type, of the cluster and its leaf clusters.
+pub(super) async fn request_authorities(
+    channel: &Channel,
+    ca_type: &str,
+) -> Result<Vec<CertAuthorityV2>, ApiError> {
+    let request = GetCertAuthoritiesRequest { r#type: ca_type.to_owned(), include_key: false };
+    let response: GetCertAuthoritiesResponse =
+        unary_within(LARGE_RESPONSE_TIMEOUT, channel, GET_CERT_AUTHORITIES, request).await?;
+    Ok(response.cert_authorities_v2)
 }
 
 impl SharedResponses {
@@ -84,10 +96,8 @@ impl SharedResponses {
             AuthorityType::Openssh => ("openssh", openssh),
         };
         let request = async {
-            let request = GetCertAuthoritiesRequest { r#type: name.to_owned(), include_key: false };
-            let response: GetCertAuthoritiesResponse =
-                unary_within(LARGE_RESPONSE_TIMEOUT, channel, GET_CERT_AUTHORITIES, request).await?;
-            let specs = response.cert_authorities_v2.into_iter().filter_map(|authority| authority.spec);
+            let authorities = request_authorities(channel, name).await?;
+            let specs = authorities.into_iter().filter_map(|authority| authority.spec);
             Ok(specs.filter_map(trusted_authority).collect())
         };
         shared.get_or_init(|| request).await.clone()
