@@ -406,15 +406,21 @@ async fn a_clickhouse_server_that_answers_queries_but_refuses_events_is_reported
     receiver.stop().await;
 }
 
-/// As during a failover: connections are accepted, but nothing responds, not even while the store is opened again.
-#[tokio::test]
-async fn a_clickhouse_server_that_did_not_respond_is_used_soon_after_it_works() {
+/// Starts a receiver that has stored an event on a ClickHouse server, which then does not respond as long as the flag is set.
+async fn receiver_whose_server_hangs() -> (TestReceiver, Arc<AtomicBool>) {
     let hangs = Arc::new(AtomicBool::new(false));
     let server_hangs = Arc::clone(&hangs);
     let server = clickhouse_server_that_may_hang(|_| true, move |_| server_hangs.load(Ordering::SeqCst));
     let receiver = receiver_on(server).await;
     assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
     hangs.store(true, Ordering::SeqCst);
+    (receiver, hangs)
+}
+
+/// As during a failover: connections are accepted, but nothing responds, not even while the store is opened again.
+#[tokio::test]
+async fn a_clickhouse_server_that_did_not_respond_is_used_soon_after_it_works() {
+    let (receiver, hangs) = receiver_whose_server_hangs().await;
     // The insert, and then the statements that open the store again.
     assert_unavailable(&receiver, 2).await;
     assert_unavailable(&receiver, 3).await;
@@ -428,12 +434,7 @@ async fn a_clickhouse_server_that_did_not_respond_is_used_soon_after_it_works() 
 /// The measurement of the store at the end is not worth the wait.
 #[tokio::test]
 async fn a_clickhouse_server_that_does_not_respond_to_maintenance_does_not_block_the_shutdown() {
-    let hangs = Arc::new(AtomicBool::new(false));
-    let server_hangs = Arc::clone(&hangs);
-    let server = clickhouse_server_that_may_hang(|_| true, move |_| server_hangs.load(Ordering::SeqCst));
-    let receiver = receiver_on(server).await;
-    assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
-    hangs.store(true, Ordering::SeqCst);
+    let (receiver, _hangs) = receiver_whose_server_hangs().await;
     let started = Instant::now();
     receiver.stop().await;
     assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
