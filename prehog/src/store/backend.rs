@@ -106,7 +106,7 @@ pub trait Store: Send {
     fn probe(&mut self) -> Result<Probed, StoreError>;
 }
 
-/// What a successful [`Store::probe`] has shown.
+/// The result of a successful [`Store::probe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probed {
     /// Submissions can be stored.

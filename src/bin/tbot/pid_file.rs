@@ -34,7 +34,7 @@ impl PidFileError {
             io::ErrorKind::NotFound => {
                 "create its directory (in a unit of systemd, with RuntimeDirectory=), or choose another file with --pid-file"
             }
-            // What is in the way, such as a link.
+            // Another kind of file has this name, such as a link.
             io::ErrorKind::InvalidInput => "remove it, or choose another file with --pid-file",
             io::ErrorKind::PermissionDenied => {
                 "choose a file in a directory that the agent's user may write to: in a unit of systemd, \

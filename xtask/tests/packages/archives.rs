@@ -63,7 +63,7 @@ fn assert_unpacked(output: &Path) {
         .replace("x86_64-unknown-linux-gnu", &platform)
         .replace("/usr/local", local.path().to_str().unwrap());
     run(Command::new("tar").current_dir(output).args(command.replace('\\', " ").split_whitespace()));
-    // What was there has kept its permissions.
+    // Directories that existed before keep their permissions.
     for directory in ["bin", "man", "share"] {
         assert_eq!(
             fs::symlink_metadata(path(directory)).unwrap().permissions().mode() & 0o7777,

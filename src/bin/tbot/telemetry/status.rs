@@ -16,7 +16,7 @@ use crate::configuration::{Configuration, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
 
-/// What is missing, but a start requires. Without it, the start sends nothing.
+/// The codes of missing settings that a start requires. Without them, it exits before it sends anything.
 const REQUIRED: [Code; 3] = [Code::MissingAddress, Code::MissingJoinMethod, Code::MissingToken];
 
 /// The contents of a status.
