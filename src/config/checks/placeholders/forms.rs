@@ -23,7 +23,8 @@ fn is_marked(string: &str) -> bool {
     let is_sign = |byte: u8| b"$%<@{[(#".contains(&byte) || !byte.is_ascii();
     let has_sign = string.bytes().any(is_sign) || string.starts_with("__") || string.contains("...");
     let is_between = |(open, close)| {
-        let name = enclosed(string, open, close).map(|name| name.trim_start_matches(['<', '=', ' ']));
+        let name =
+            enclosed(string, open, close).map(|name| name.trim_start_matches(['<', '=', '-', ' ', '@', '$']));
         name.is_some_and(|name| name.starts_with(char::is_alphabetic))
     };
     let within = |sign: char| string.strip_prefix(sign).and_then(|rest| rest.strip_suffix(sign));
@@ -150,6 +151,9 @@ mod tests {
             <токен_бота>
             <<token>>
             <%= token %>
+            <%= @token %>
+            <%= $token -%>
+            <%- token %>
             [TOKEN]
             [[token]]
             $(BOT_TOKEN)
