@@ -96,6 +96,13 @@ fn configuration_of_machine(map: &Map<String, Value>) -> Option<OtherDocument<'s
 /// the chart.
 fn below_another_key(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
     map.iter().filter(|(key, _)| !vocabulary::is_property_name(key)).find_map(|(key, value)| {
+        if contains_block(value) {
+            return Some(OtherDocument {
+                key,
+                what: "a file that contains a configuration as a block of text",
+                help: "write the block to a separate file, without the key above it and the indentation",
+            });
+        }
         let inner = value.as_object()?;
         let other = chart_values(inner).map(|chart| OtherDocument { key, ..chart });
         let is_configuration = || OWN_KEYS.iter().any(|own| inner.contains_key(*own));
@@ -107,6 +114,20 @@ fn below_another_key(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
             })
         })
     })
+}
+
+/// Returns whether a value is the text of a configuration, or contains it, as in the `data` of a ConfigMap.
+fn contains_block(value: &Value) -> bool {
+    let is_own_key = |line: &str| {
+        let key = line.split_once(':').map(|(key, _)| key);
+        line.starts_with("version: v") || key.is_some_and(|key| OWN_KEYS.contains(&key))
+    };
+    let is_configuration = |text: &str| text.lines().any(is_own_key);
+    match value {
+        Value::String(text) => is_configuration(text),
+        Value::Object(map) => map.values().any(|value| value.as_str().is_some_and(is_configuration)),
+        _ => false,
+    }
 }
 
 fn single_service(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
