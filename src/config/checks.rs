@@ -43,7 +43,7 @@ pub(super) fn check(
 ) {
     let mut findings = Findings::new(diagnostics, options);
     addresses::check(config, &mut findings);
-    join::check(config, &mut findings);
+    join::check(config, value, &mut findings);
     lifetimes::check_top_level(config, &mut findings);
     if let Some(storage) = &config.storage {
         destinations::check(storage, &Pointer::root().key("storage"), &mut findings);

@@ -1,9 +1,12 @@
 //! Checks how the bot joins the cluster: `onboarding` and certificate authorities.
 
+use serde_json::Value;
+
 use super::findings::Findings;
 use super::formats;
 use crate::config::address::Address;
 use crate::config::destination::Destination;
+use crate::config::load_options::Purpose;
 use crate::config::onboarding::{JoinMethod, Onboarding};
 use crate::config::scalar::{OptionalString as _, is_on};
 use crate::config::token_request::{TokenHttpRequest, is_header_value, is_http_token};
@@ -11,12 +14,14 @@ use crate::config::v2::Config;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
-pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+/// `value` is the same configuration as a value.
+pub(super) fn check(config: &Config, value: &Value, findings: &mut Findings<'_>) {
     let empty = Onboarding::default();
     let onboarding = config.onboarding.as_ref().unwrap_or(&empty);
     check_certificate_authorities(config, onboarding, findings);
     check_join_method(config, onboarding, findings);
     check_token(onboarding, findings);
+    check_lost_token(onboarding, value, findings);
     check_bound_keypair(onboarding, findings);
     check_generic_oidc(onboarding, findings);
 }
@@ -169,6 +174,24 @@ fn looks_like_path(secret: &str) -> bool {
 /// Returns whether a secret with a `/` may be a path. One in base64 contains a `/` by chance, and often these characters as well.
 fn may_be_path(secret: &str) -> bool {
     !secret.contains(['+', '='])
+}
+
+/// Reports a token without a value in a file: `#` begins a comment, and `&` an anchor. The other join methods require a token anyway.
+fn check_lost_token(onboarding: &Onboarding, value: &Value, findings: &mut Findings<'_>) {
+    let token = Pointer::from("/onboarding/token");
+    let is_written = value.pointer(token.as_str()).is_some();
+    let is_lost = is_written && onboarding.token.nonempty().is_none();
+    if is_lost
+        && onboarding.join_method == Some(JoinMethod::Token)
+        && findings.options().purpose == Purpose::Validate
+    {
+        let message = "`token` has no value, so the agent can start only with an identity that it has stored";
+        findings.report(
+            Diagnostic::new(Code::MissingToken, Target::Key(token), message)
+                .with_severity(Severity::Note)
+                .with_help("write the token; if it begins with `#`, `&` or `!`, put quotes around it"),
+        );
+    }
 }
 
 /// Reports a token that looks like a path, although only an absolute path is read as a file.
