@@ -8,7 +8,7 @@ use super::destination_key::{DestinationKey, Normalizer};
 use super::findings::Findings;
 use crate::config::service::DestinationUse;
 use crate::config::service_names::NamedService;
-use crate::config::v2::Config;
+use crate::config::v2::{Config, DEFAULT_STORAGE_PATH};
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 use crate::yaml::steps;
@@ -340,7 +340,7 @@ fn same_destination(
 fn nested(writer: &Writer<'_>, outer: &Writer<'_>) -> Diagnostic {
     // The default storage is nowhere in the file, so the finding is shown at the other writer.
     let (at, other) = if writer.property.is_some() { (writer, outer) } else { (outer, writer) };
-    let message = match (writer.kind(), outer.kind()) {
+    let mut message = match (writer.kind(), outer.kind()) {
         (_, WriterKind::Storage) => {
             "this directory is inside the one in which the bot stores its own identity"
         }
@@ -348,10 +348,16 @@ fn nested(writer: &Writer<'_>, outer: &Writer<'_>) -> Diagnostic {
             "the bot stores its own identity in a directory that a service overwrites"
         }
         _ => "this directory is inside one that another service overwrites",
+    }
+    .to_owned();
+    let help = if other.property.is_some() {
+        "use a directory that is not inside the other one"
+    } else {
+        message = format!("{message}: {DEFAULT_STORAGE_PATH}, the default of `storage`");
+        "use a different directory, or set `storage` to one"
     };
     let target = Target::Value(at.pointer().unwrap_or_default());
-    related_to(Diagnostic::new(Code::NestedDestination, target, message), other)
-        .with_help("use a directory that is not inside the other one")
+    related_to(Diagnostic::new(Code::NestedDestination, target, message), other).with_help(help)
 }
 
 fn related_to(diagnostic: Diagnostic, other: &Writer<'_>) -> Diagnostic {
@@ -359,6 +365,7 @@ fn related_to(diagnostic: Diagnostic, other: &Writer<'_>) -> Diagnostic {
         WriterKind::Storage => "`storage` is set here",
         WriterKind::Files | WriterKind::Socket => "the other service is here",
     };
+    let diagnostic = diagnostic.naming(Pointer::root().key("storage"));
     match other.pointer() {
         Some(pointer) => diagnostic.with_related(description, Target::Value(pointer)),
         None => diagnostic,
