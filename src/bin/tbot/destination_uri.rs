@@ -1,5 +1,6 @@
 //! The short form of a destination on the command line: a path, `file:`, `memory:` or `kubernetes-secret:`. Pure.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tbot::diagnostic::suggest;
 
@@ -21,6 +22,8 @@ pub(crate) enum DestinationUriError {
     Empty,
     #[error("a file: destination cannot have a host: use file:///PATH")]
     FileHost,
+    #[error("the path of a file: destination is not UTF-8 once `%20` and the like are decoded")]
+    NotUtf8,
     #[error("a memory: destination has no host or path: use memory://")]
     NotPlainMemory,
     #[error(
@@ -56,7 +59,10 @@ pub(crate) fn parse(uri: &str) -> Result<Value, DestinationUriError> {
         Some(rest) => rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash)),
     };
     match scheme.as_str() {
-        "file" if host.is_empty() => directory(path),
+        "file" if host.is_empty() => {
+            let path = percent_decode_str(path).decode_utf8().map_err(|_| DestinationUriError::NotUtf8)?;
+            directory(&path)
+        }
         "file" => Err(DestinationUriError::FileHost),
         "memory" if host.is_empty() && path.is_empty() => Ok(json!({ "type": "memory" })),
         "memory" => Err(DestinationUriError::NotPlainMemory),
@@ -103,6 +109,8 @@ mod tests {
             ("file:/abs", "/abs"),
             ("file:///abs", "/abs"),
             ("FILE:///abs", "/abs"),
+            ("file:///a%20b", "/a b"),
+            ("/a%20b", "/a%20b"),
             ("a/b:c", "a/b:c"),
             ("/a://b", "/a://b"),
         ] {
@@ -125,6 +133,7 @@ mod tests {
             ("", DestinationUriError::Empty),
             ("file://", DestinationUriError::Empty),
             ("file://host/path", DestinationUriError::FileHost),
+            ("file:///a%ff", DestinationUriError::NotUtf8),
             ("memory://host", DestinationUriError::NotPlainMemory),
             ("memory:///path", DestinationUriError::NotPlainMemory),
             ("kubernetes-secret://ns", DestinationUriError::NoSecretName),
