@@ -41,9 +41,16 @@ pub(crate) fn configure(
     if let Some(map) = value.as_object_mut() {
         // The value also has the keys that the URI sets (address, join method and token), which would conflict with it.
         map.shift_remove("join_uri");
+        if global.anonymous_telemetry_opt_in {
+            map.insert("anonymous_telemetry_opt_in".to_owned(), Value::Bool(true));
+        }
     }
     write_yaml("configure", &value, output, cx)?;
-    report_valid(configuration, cx)
+    report_valid(configuration, cx)?;
+    if run.bot.pid_file.is_some() {
+        writeln!(cx.stderr, "note: --pid-file is not part of a configuration: give it to `tbot start`")?;
+    }
+    Ok(())
 }
 
 /// `tbot migrate`: prints a version 1 file as version 2, exactly as `tbot start` converts it. Comments are lost.

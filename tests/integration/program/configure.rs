@@ -115,6 +115,10 @@ fn diagnostics_name_flags_and_never_mistake_a_value_for_one() {
         [&identity[..], &bot[2..], &["--auth-server", "a.example:3025", "--ca-pin", "x", "--insecure"]]
             .concat(),
         [&identity[..], &bot, &["--certificate-ttl", "1h", "--renewal-interval", "2h"]].concat(),
+        [&identity[..], &bot, &["--storage", "/out"]].concat(),
+        [&identity[..], &bot, &["--storage", "/out/storage"]].concat(),
+        with_bot(&["identity", "--destination", "/var/lib/teleport/bot"]),
+        with_bot(&["identity", "--destination", "/var/lib/teleport/bot/out"]),
     ] {
         let finished = tbot(Telemetry::ClosedPort, &[&["configure"], &arguments[..]].concat()).run();
         reports.push_str(&format!("$ {}\n{}\n", arguments.join(" "), finished.stderr));
@@ -171,6 +175,20 @@ fn values_that_variables_can_supply_may_be_missing() {
     let refused = start.run();
     assert_eq!(refused.status, Some(3), "{}", refused.stderr);
     assert_eq!(refused.diagnostic_codes(), ["error[missing-address]", "error[missing-token]"]);
+}
+
+#[test]
+fn flags_of_the_program_are_written_or_named() {
+    let flags = [&CONFIGURE[..], &["--anonymous-telemetry-opt-in"]].concat();
+    let finished = tbot(Telemetry::ClosedPort, &flags).run();
+    assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
+    assert!(finished.stdout.ends_with("\nanonymous_telemetry_opt_in: true\n"), "{}", finished.stdout);
+
+    let flags = [&CONFIGURE[..], &["--pid-file", "tbot.pid"]].concat();
+    let finished = tbot(Telemetry::ClosedPort, &flags).run();
+    assert_eq!(finished.stdout, tbot(Telemetry::ClosedPort, &CONFIGURE).run().stdout);
+    assert_eq!(finished.status, Some(0));
+    insta::assert_snapshot!(finished.stderr, @"note: --pid-file is not part of a configuration: give it to `tbot start`");
 }
 
 #[test]

@@ -106,7 +106,7 @@ const COMMANDS_OF_OPTIONS: &[(&str, &[&str])] = &[
             "telemetry preview",
         ],
     ),
-    ("anonymous_telemetry_opt_in", &["start", "telemetry status", "telemetry preview"]),
+    ("anonymous_telemetry_opt_in", &["start", "configure", "telemetry status", "telemetry preview"]),
 ];
 
 /// Makes the help of each command list only the global options that have an effect on it, and `tbot -h` list none.
