@@ -105,8 +105,8 @@ fn build_event(bencher: Bencher<'_, '_>, outputs: usize) {
     let Ok(rules) = Rules::embedded() else { return };
     bencher.counter(ItemsCount::new(outputs)).bench(|| {
         let context = BuildContext { version: "0.1.0", environment: &|_| None };
-        let built = build(&rules, divan::black_box(effective.value()), context).ok()?;
-        Some(request_body(&rules, built.event(), "00000000-0000-4000-8000-000000000000"))
+        let built = build(rules, divan::black_box(effective.value()), context).ok()?;
+        Some(request_body(rules, built.event(), "00000000-0000-4000-8000-000000000000"))
     });
 }
 

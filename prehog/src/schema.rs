@@ -55,7 +55,7 @@ impl EventSchema {
         if let Some(schema) = EMBEDDED.get() {
             return Ok(schema);
         }
-        let schema = Self::new(&Rules::embedded()?)?;
+        let schema = Self::new(Rules::embedded()?)?;
         if !schema.properties.iter().map(Property::name).eq(PROPERTIES) {
             return Err(SchemaError::StaleMessages);
         }

@@ -110,7 +110,7 @@ impl BuiltEvent {
     /// configuration is valid for `tbot start`, the only cause is a [`version`](BuildContext::version) that does not match its
     /// pattern.
     pub fn for_config(config: &EffectiveConfig, context: BuildContext<'_>) -> Result<Self, BuildError> {
-        build(&Rules::embedded()?, config.value(), context)
+        build(Rules::embedded()?, config.value(), context)
     }
 
     /// Returns the event.
@@ -136,7 +136,7 @@ impl BuiltEvent {
         if !is_uuid_v4(distinct_id) {
             return Err(BuildError::InvalidDistinctId);
         }
-        Ok(request_body(&Rules::embedded()?, &self.event, distinct_id))
+        Ok(request_body(Rules::embedded()?, &self.event, distinct_id))
     }
 }
 

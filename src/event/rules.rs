@@ -1,6 +1,7 @@
 //! Reads the rules for building an event from its schema. Depends on the vocabulary, regex and serde.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use regex::Regex;
 use serde::Deserialize;
@@ -117,15 +118,20 @@ pub struct RulesError {
 }
 
 impl Rules {
-    /// Reads the rules of the schema that is embedded in this program.
+    /// Returns the rules of the schema that is embedded in this program. They are read once.
     ///
     /// # Errors
     ///
     /// Returns an error only if the embedded schema was not generated from the declarations.
-    pub fn embedded() -> Result<Self, RulesError> {
+    pub fn embedded() -> Result<&'static Self, RulesError> {
+        static EMBEDDED: OnceLock<Rules> = OnceLock::new();
+        if let Some(rules) = EMBEDDED.get() {
+            return Ok(rules);
+        }
         let schema = serde_json::from_str(SCHEMA)
             .map_err(|error| RulesError { pointer: "/".to_owned(), problem: error.to_string() })?;
-        Self::read(&schema)
+        let rules = Self::read(&schema)?;
+        Ok(EMBEDDED.get_or_init(|| rules))
     }
 
     /// Reads the rules of an event's schema.

@@ -169,27 +169,27 @@ fn other_value(root: &Value, property: &Value, value: &Value) -> Option<Value> {
 #[expect(clippy::print_stdout, reason = "the figures of docs/proofs.md")]
 fn undeclared_values_do_not_change_the_request() {
     let rules = Rules::embedded().unwrap();
-    let mapped = Mapped::read(&rules);
+    let mapped = Mapped::read(rules);
     let (accepted, changes, changed_keys) = (Cell::new(0), Cell::new(0), RefCell::new(BTreeSet::new()));
     let generated = Cell::new(0);
     test_property(cases(), &configurations(FormatVersion::V2), |config| {
         generated.set(generated.get() + 1);
         let Some((_, effective)) = make_valid(config) else { return Ok(()) };
         accepted.set(accepted.get() + 1);
-        let expected = request(&rules, &effective);
+        let expected = request(rules, &effective);
         prop_assert!(!expected.contains(CANARY));
         let mut all = effective.clone();
         for pointer in pointers(&effective).into_iter().filter(|pointer| !mapped.contains(pointer)) {
             for other in [json!(CANARY), json!([{ "type": CANARY }])] {
                 let mut one = effective.clone();
                 *one.pointer_mut(&pointer).unwrap() = other;
-                prop_assert_eq!(&request(&rules, &one), &expected, "{}", pointer);
+                prop_assert_eq!(&request(rules, &one), &expected, "{}", pointer);
                 changes.set(changes.get() + 1);
             }
             let mut without = effective.clone();
             if !pointer.rsplit('/').next().unwrap().chars().all(|digit| digit.is_ascii_digit()) {
                 remove(&mut without, &Pointer::from(pointer.as_str())).unwrap();
-                prop_assert_eq!(&request(&rules, &without), &expected, "without {}", pointer);
+                prop_assert_eq!(&request(rules, &without), &expected, "without {}", pointer);
             }
             if let Some(value) = all.pointer_mut(&pointer) {
                 *value = json!({ CANARY: CANARY });
@@ -198,7 +198,7 @@ fn undeclared_values_do_not_change_the_request() {
                 pointer.split('/').filter(|token| token.parse::<u8>().is_err()).collect::<Vec<_>>().join("/"),
             );
         }
-        prop_assert_eq!(&request(&rules, &all), &expected, "everything at once");
+        prop_assert_eq!(&request(rules, &all), &expected, "everything at once");
         Ok(())
     });
     let (accepted, generated, kinds) = (accepted.get(), generated.get(), changed_keys.borrow().len());
@@ -217,13 +217,13 @@ fn undeclared_values_do_not_change_the_request() {
 fn another_valid_value_in_a_file_does_not_change_the_request() {
     let rules = Rules::embedded().unwrap();
     for (version, more_lists) in [(FormatVersion::V2, vec![]), (FormatVersion::V1, vec!["/destinations"])] {
-        let mut mapped = Mapped::read(&rules);
+        let mut mapped = Mapped::read(rules);
         mapped.lists.extend(more_lists.into_iter().map(str::to_owned));
         let (compared, together, rejected) = (Cell::new(0), Cell::new(0), Cell::new(0));
         let root = version.schema();
         test_property(cases() / 2, &configurations(version), |config| {
             let Some((config, effective)) = make_valid(config) else { return Ok(()) };
-            let expected = request(&rules, &effective);
+            let expected = request(rules, &effective);
             let compare = |changed: &Value, what: &str, count: &Cell<u32>| {
                 let outcome = load(Some(&changed.to_string()), &[], Purpose::Start);
                 // Only the request of a valid configuration is sent.
@@ -276,7 +276,7 @@ fn a_join_uri_changes_only_the_join_method() {
     let rules = Rules::embedded().unwrap();
     let request_for = |uri: &str| {
         let text = json!({ "version": "v2", "join_uri": uri }).to_string();
-        load(Some(&text), &[], Purpose::Start).effective.map(|effective| request(&rules, effective.value()))
+        load(Some(&text), &[], Purpose::Start).effective.map(|effective| request(rules, effective.value()))
     };
     let mut compared = 0;
     for method in ["token", "github", "gitlab", "kubernetes", "azure", "iam"] {

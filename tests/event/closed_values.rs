@@ -12,7 +12,7 @@ const CONFIG: &str =
 
 fn event_of(config: &Value, environment: &dyn Fn(&str) -> Option<String>) -> Value {
     let rules = Rules::embedded().unwrap();
-    let built = build(&rules, config, BuildContext { version: "1.2.3", environment }).unwrap();
+    let built = build(rules, config, BuildContext { version: "1.2.3", environment }).unwrap();
     serde_json::to_value(built.event()).unwrap()
 }
 
@@ -138,10 +138,10 @@ fn an_invalid_version_builds_no_event() {
     let rules = Rules::embedded().unwrap();
     for version in ["", "1.2", "1.2.3-acme", "1.2.3+host.example.com", "12345.0.0"] {
         let context = BuildContext { version, environment: &|_| None };
-        assert!(build(&rules, &effective_value(CONFIG), context).is_err(), "{version}");
+        assert!(build(rules, &effective_value(CONFIG), context).is_err(), "{version}");
     }
     let context = BuildContext { version: env!("CARGO_PKG_VERSION"), environment: &|_| None };
-    assert!(build(&rules, &effective_value(CONFIG), context).is_ok());
+    assert!(build(rules, &effective_value(CONFIG), context).is_ok());
 }
 
 fn helper_version_sent_for(version: &str) -> Option<String> {

@@ -17,8 +17,8 @@ fn the_embedded_schema_is_up_to_date() {
 
 #[test]
 fn version_1_of_the_event_has_the_nine_required_properties() {
-    let properties = Rules::embedded().unwrap().properties.into_iter();
-    let names: Vec<String> = properties.filter(|rule| rule.since == 1).map(|rule| rule.name).collect();
+    let properties = Rules::embedded().unwrap().properties.iter();
+    let names: Vec<&str> = properties.filter(|rule| rule.since == 1).map(|rule| rule.name.as_str()).collect();
     assert_eq!(
         names,
         [

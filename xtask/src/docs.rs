@@ -46,7 +46,7 @@ pub(crate) fn generate() -> Result<Vec<GeneratedFile>> {
         file("src/bin/tbot/telemetry/generated/explain.txt", explain),
         file("src/bin/tbot/telemetry/generated/all-properties.txt", all_properties),
         file("docs/configuration.md", configuration::page(&config, &config_v1)),
-        file("docs/proofs.md", proofs::page(&tbot::event::internal::Rules::embedded()?)?),
+        file("docs/proofs.md", proofs::page(tbot::event::internal::Rules::embedded()?)?),
         file("docs/SUMMARY.md", summary::page()),
     ];
     files.extend(diagnostics::pages());

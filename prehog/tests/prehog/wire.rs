@@ -65,7 +65,7 @@ async fn the_request_of_this_agent_is_stored() {
         rules.properties.iter().map(|rule| (rule.name.clone(), rule.example.clone().unwrap())).collect();
     let start = serde_json::from_value(event.clone()).unwrap();
     let receiver = TestReceiver::start().await;
-    let response = receiver.submit(&tbot::event::internal::request_body(&rules, &start, &uuid(1))).await;
+    let response = receiver.submit(&tbot::event::internal::request_body(rules, &start, &uuid(1))).await;
     assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (200, "{}"));
     assert_eq!(receiver.stored(), [("2026-11-18".to_owned(), event, 1)]);
     receiver.stop().await;

@@ -203,7 +203,7 @@ fn log_decision(decision: &ConsentDecision) {
 /// Builds the request that submits this start. If that fails, logs a warning and returns `None`.
 fn telemetry_request(effective: &EffectiveConfig, cx: &Context<'_>) -> Option<TelemetryRequest> {
     let built = Rules::embedded().map_err(|error| BuildError::from(error).into()).and_then(|rules| {
-        TelemetryRequest::build(&rules, effective, &cx.environment, &distinct_id((cx.random_bytes)()))
+        TelemetryRequest::build(rules, effective, &cx.environment, &distinct_id((cx.random_bytes)()))
     });
     let (request, event) = match built {
         Ok(built) => built,

@@ -145,8 +145,8 @@ mod tests {
     fn the_budget_of_an_event_does_not_grow_unnoticed() {
         let rules = Rules::embedded().unwrap();
         assert_eq!(rules.properties.len(), 9);
-        let others = total_without_counts(&rules).unwrap();
+        let others = total_without_counts(rules).unwrap();
         assert!(others < 31.5, "{others:.1} bits");
-        assert_eq!(count_properties(&rules), 4);
+        assert_eq!(count_properties(rules), 4);
     }
 }

@@ -52,7 +52,7 @@ fn any_environment_has_a_decision_and_a_request_or_an_error() {
         let decision = ConsentDecision::for_run(&flags, &effective, &environment);
         assert_eq!(decision.on, is_on(&environment));
         assert!(!decision.to_json().to_string().contains(CANARY));
-        let outcome = match TelemetryRequest::build(&rules, &effective, &environment, ID) {
+        let outcome = match TelemetryRequest::build(rules, &effective, &environment, ID) {
             Ok((request, event)) => {
                 let url = request.endpoint.url();
                 assert!(matches!(url.scheme(), "https" | "http") && url.username().is_empty());
@@ -95,7 +95,7 @@ fn any_response_is_a_success_or_an_error_that_does_not_show_it() {
     let environment: Environment = [("TELEPORT_ANONYMOUS_TELEMETRY_ADDRESS", address)].into_iter().collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tbot_fuzz::fuzz("telemetry-response", [], |response| {
-        let (request, _) = TelemetryRequest::build(&rules, &effective, &environment, ID).unwrap();
+        let (request, _) = TelemetryRequest::build(rules, &effective, &environment, ID).unwrap();
         let body = request.body.clone();
         std::thread::scope(|scope| {
             scope.spawn(|| respond(&listener, &body, response));

@@ -55,14 +55,14 @@ pub(crate) fn preview(
     let Some(effective) = configuration.effective() else { return report_invalid(configuration, cx) };
     let rules = Rules::embedded().map_err(|error| Failure::Build(error.into()))?;
     let distinct_id = distinct_id((cx.random_bytes)());
-    let (request, built) = TelemetryRequest::build(&rules, effective, &cx.environment, &distinct_id)
+    let (request, built) = TelemetryRequest::build(rules, effective, &cx.environment, &distinct_id)
         .map_err(|error| Failure::Request { hint: error.hint(), source: error.into() })?;
     let preview = Preview {
         example: is_example.then_some(EXAMPLE),
         effective,
         origins: configuration.origins(),
         decision: ConsentDecision::for_run(global, effective, &cx.environment),
-        rules: &rules,
+        rules,
         built,
         body: serde_json::from_slice(&request.body).map_err(|error| Failure::Build(error.into()))?,
         request,

@@ -235,7 +235,7 @@ mod tests {
         let yaml = "version: v2\nproxy_server: a:1\nonboarding: {join_method: token, token: a}\n";
         let loaded = config::load(Some(yaml), &[], Purpose::Start);
         let (request, _) =
-            TelemetryRequest::build(&rules, &loaded.effective.unwrap(), &environment, "an-id").unwrap();
+            TelemetryRequest::build(rules, &loaded.effective.unwrap(), &environment, "an-id").unwrap();
         let started = Instant::now();
         let result = submit(request, environment).await;
         assert!(matches!(result, Err(SubmitError::Timeout)), "{result:?}");
