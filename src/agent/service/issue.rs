@@ -14,7 +14,9 @@ use crate::agent::credential::identity::{Identity, IdentityError, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::pem::pem_encode;
 use crate::agent::credential::x509;
-use crate::agent::platform::error_text::error_chain;
+use crate::agent::net::connection_error::ConnectionError;
+use crate::agent::platform::Hint;
+use crate::agent::platform::error_text::{error_chain, error_line};
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::teleport::auth_client::{AuthClient, AuthorityType, Impersonation, RouteTo};
 use crate::agent::teleport::kubernetes_proxy::{KubeProxy, KubeProxyError};
@@ -138,10 +140,17 @@ impl<'a> Issuer<'a> {
         Ok(proxy)
     }
 
-    /// Returns where the proxy with this web address serves SSH. If this is unknown, but the proxy is not the one that the agent
-    /// uses, and so may not be reachable from this machine, returns the web address with a warning.
+    /// Returns where the proxy with this web address serves SSH. An agent that uses no proxy may be unable to reach this one: if its
+    /// request fails, returns the web address with a warning.
     pub(super) async fn ssh_address(&self, web: &Address) -> Result<SshAddress, OutputError> {
-        let (context, discover) = (self.context, SshAddress::discover(self.context.dialler, web));
+        let context = self.context;
+        let discover = async {
+            let (address, test_error) = SshAddress::discover(context.dialler, web).await?;
+            if let Some(error) = test_error {
+                self.warn_about_upgrade_test(web, &error);
+            }
+            Ok(address)
+        };
         let addresses = &context.proxy_addresses.ssh;
         match addresses.get(self.bot_identity, SshAddressError::is_transient, discover).await {
             Ok((address, error)) => {
@@ -150,9 +159,9 @@ impl<'a> Issuer<'a> {
                 }
                 Ok(address)
             }
-            Err(error) if context.own_proxy_address.is_none() || error.is_about_upgrade() => {
+            Err(error) if context.own_proxy_address.is_none() => {
                 self.warn(format_args!(
-                    "ssh_config contains only the web address of the proxy: {}",
+                    "cannot ask the proxy where it serves SSH, so ssh_config contains its web address: {}",
                     error_chain(&error)
                 ));
                 Ok(SshAddress::at_web_address(web))
@@ -161,8 +170,28 @@ impl<'a> Issuer<'a> {
         }
     }
 
+    /// Warns that it is unknown whether SSH connections to `web` need the connection upgrade.
+    fn warn_about_upgrade_test(&self, web: &Address, error: &ConnectionError) {
+        let uses_other_address =
+            self.context.own_proxy_address.is_some() && web != self.context.dialler.address();
+        let hint = if uses_other_address {
+            Some(Hint::new(
+                "if this machine cannot reach that address, set TBOT_USE_PROXY_ADDR=yes to use the one in `proxy_server`",
+            ))
+        } else {
+            error.hint()
+        };
+        self.warn(format_args!(
+            "cannot test whether SSH connections to {web} need the connection upgrade, so each of them tests it: {}",
+            error_line(error, hint.as_ref())
+        ));
+    }
+
     fn warn_about_earlier_address(&self, error: &dyn std::error::Error) {
-        self.warn(format_args!("the address that the proxy named before is used: {}", error_chain(error)));
+        self.warn(format_args!(
+            "still using the address that the proxy advertised earlier: {}",
+            error_chain(error)
+        ));
     }
 
     async fn issue(

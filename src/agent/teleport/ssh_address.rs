@@ -9,39 +9,22 @@ use crate::config::Address;
 
 /// The address for SSH of the proxy cannot be discovered.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct SshAddressError(#[from] SshAddressProblem);
-
-#[derive(Clone, Debug, thiserror::Error)]
-enum SshAddressProblem {
-    #[error("cannot discover where the proxy serves SSH (/webapi/ping)")]
-    WebApi(#[from] WebApiError),
-    #[error("cannot test whether connections to the proxy need the connection upgrade")]
-    UpgradeTest(#[source] ConnectionError),
-}
+#[error("cannot discover where the proxy serves SSH (/webapi/ping)")]
+pub struct SshAddressError(#[from] WebApiError);
 
 impl SshAddressError {
     /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match &self.0 {
-            SshAddressProblem::WebApi(WebApiError::Web(error)) => error.hint(),
-            SshAddressProblem::WebApi(_) => None,
-            SshAddressProblem::UpgradeTest(error) => error.hint(),
+            WebApiError::Web(error) => error.hint(),
+            _ => None,
         }
     }
 
     /// Returns true if the proxy did not respond, so the earlier value may still be right.
     pub(crate) fn is_transient(&self) -> bool {
-        match &self.0 {
-            SshAddressProblem::WebApi(error) => error.is_transient(),
-            SshAddressProblem::UpgradeTest(_) => true,
-        }
-    }
-
-    /// Returns true if the proxy has said where it serves SSH.
-    pub(crate) fn is_about_upgrade(&self) -> bool {
-        matches!(self.0, SshAddressProblem::UpgradeTest(_))
+        self.0.is_transient()
     }
 }
 
@@ -62,16 +45,20 @@ impl SshAddress {
         Self { address: web.clone(), tls_routing: true, connection_upgrade: None }
     }
 
-    /// Asks the proxy, whose web address is `web`.
-    pub(crate) async fn discover(dialler: &Dialler, web: &Address) -> Result<Self, SshAddressError> {
-        let settings = ProxySettings::request(dialler, Some(web)).await.map_err(SshAddressProblem::from)?;
-        let mut ssh = Self::new(settings.map(|settings| settings.proxy), web);
-        if ssh.tls_routing {
-            let tested = dialler.needs_upgrade_at(web).await;
-            let failed = |error| SshAddressProblem::UpgradeTest(ConnectionError::new(error));
-            ssh.connection_upgrade = Some(tested.map_err(failed)?);
+    /// Asks the proxy, whose web address is `web`. If the test for the connection upgrade fails, returns its error as well.
+    pub(crate) async fn discover(
+        dialler: &Dialler,
+        web: &Address,
+    ) -> Result<(Self, Option<ConnectionError>), SshAddressError> {
+        let settings = ProxySettings::request(dialler, Some(web)).await?;
+        let ssh = Self::new(settings.map(|settings| settings.proxy), web);
+        if !ssh.tls_routing {
+            return Ok((ssh, None));
         }
-        Ok(ssh)
+        Ok(match dialler.needs_upgrade_at(web).await {
+            Ok(needs_upgrade) => (Self { connection_upgrade: Some(needs_upgrade), ..ssh }, None),
+            Err(error) => (ssh, Some(ConnectionError::new(error))),
+        })
     }
 
     fn new(ports: Option<ProxyPorts>, web: &Address) -> Self {

@@ -94,7 +94,7 @@ impl Cluster {
             ssh_addr,
             tls_versions: config.tls_versions,
             has_tls_routing: AtomicBool::new(true),
-            hides_proxy: AtomicBool::new(false),
+            advertised_addr: OnceLock::new(),
             other_proxy: OnceLock::new(),
             tls: Mutex::new(tls.into()),
             web_ca_pem: authorities.web.pem().to_owned(),
@@ -144,15 +144,15 @@ impl Cluster {
         self.shared.ssh_addr
     }
 
-    /// Serves SSH only at that address, and says so, as a proxy with a separate port for each protocol. Everything else that the
-    /// agent needs is served as before.
-    pub fn disable_tls_routing(&self) {
-        self.shared.has_tls_routing.store(false, Ordering::Relaxed);
+    /// Without TLS routing, serves SSH only at that address, and says so, as a proxy with a separate port for each protocol. Everything
+    /// else that the agent needs is served as before.
+    pub fn set_tls_routing(&self, is_on: bool) {
+        self.shared.has_tls_routing.store(is_on, Ordering::Relaxed);
     }
 
-    /// Stops advertising the address of the proxy, as a cluster whose proxies have no `public_addr`.
-    pub fn hide_proxy(&self) {
-        self.shared.hides_proxy.store(true, Ordering::Relaxed);
+    /// Advertises `public_addr` as the address of the proxy, or none if it is empty.
+    pub fn advertise_proxy_at(&self, public_addr: &str) {
+        let _ = self.shared.advertised_addr.set(public_addr.to_owned());
     }
 
     /// Makes the auth server name another proxy than this one, as in a cluster with several proxies.

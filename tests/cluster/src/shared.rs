@@ -2,7 +2,7 @@
 //! methods.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::authorities::Authorities;
@@ -32,10 +32,10 @@ pub(crate) struct Shared {
     /// The proxy's own address for SSH.
     pub(crate) ssh_addr: SocketAddr,
     pub(crate) tls_versions: ProtocolVersions,
-    /// Whether the proxy serves SSH only at that address.
+    /// Whether the proxy serves SSH at its web address, and not at that one.
     pub(crate) has_tls_routing: AtomicBool,
-    /// Whether the cluster does not advertise the address of the proxy.
-    pub(crate) hides_proxy: AtomicBool,
+    /// The address that the cluster advertises for the proxy, if it is not its own.
+    pub(crate) advertised_addr: OnceLock<String>,
     /// The address of the proxy that the auth server names, if it is not this one.
     pub(crate) other_proxy: OnceLock<String>,
     pub(crate) authorities: Mutex<Authorities>,
@@ -75,7 +75,7 @@ impl Shared {
 
     /// The address of the proxy that the cluster advertises.
     pub(crate) fn proxy_public_addr(&self) -> String {
-        if self.hides_proxy.load(Ordering::Relaxed) { String::new() } else { self.addr.to_string() }
+        self.advertised_addr.get().cloned().unwrap_or_else(|| self.addr.to_string())
     }
 
     /// The major version that the cluster reports: 18 for `18.2.5`.

@@ -356,7 +356,7 @@ async fn an_unsupported_join_does_not_use_up_the_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_proxy_address_only_the_outputs_that_need_it_fail() {
     let fixture = TestCluster::new().await;
-    fixture.cluster.hide_proxy();
+    fixture.cluster.advertise_proxy_at("");
     fixture.cluster.add_resource(Resource::kubernetes("dev-kube"));
     let without_ssh = json!({ "type": "identity", "ssh_config": "off" });
     let kubernetes = json!({ "type": "kubernetes", "kubernetes_cluster": "dev-kube" });

@@ -217,7 +217,7 @@ async fn a_leaf_cluster_with_an_invalid_name_is_omitted_with_a_warning() {
 #[tokio::test]
 async fn a_process_that_cannot_ask_the_proxy_leaves_the_files_of_an_earlier_one() {
     let fixture = cluster_with_resources().await;
-    fixture.cluster.disable_tls_routing();
+    fixture.cluster.set_tls_routing(false);
     let out = write(&fixture, &json!({ "type": "identity" })).await;
     let ssh_config = read(&out.join("ssh_config"));
     assert!(ssh_config.contains(" --no-tls-routing "), "{ssh_config}");
@@ -245,7 +245,7 @@ async fn ssh_config_and_known_hosts_name_the_proxy_that_the_agent_uses() {
 #[tokio::test]
 async fn a_renewal_keeps_the_address_for_ssh_if_the_proxy_does_not_answer() {
     let (log, fixture) = (LogCapture::start(), cluster_with_resources().await);
-    fixture.cluster.disable_tls_routing();
+    fixture.cluster.set_tls_routing(false);
     let running = fixture
         .start(fixture.config("20m", &[with_directory(&fixture, &json!({ "type": "identity" }), "out")]));
     let written = |file: &str| std::fs::read_to_string(fixture.path("out").join(file)).unwrap_or_default();
@@ -270,6 +270,23 @@ async fn a_renewal_keeps_the_address_for_ssh_if_the_proxy_does_not_answer() {
     assert_eq!(written("ssh_config"), ssh_config);
     running.stop().await.unwrap();
     assert_eq!(log.count(is_warning_of_output), 1, "{}", log.transcript());
+}
+
+/// `ssh` could not reach it either, unless it runs on another machine.
+#[tokio::test]
+async fn a_public_address_that_the_agent_cannot_reach_is_written_with_a_warning() {
+    let (log, fixture) = (LogCapture::start(), cluster_with_resources().await);
+    fixture.cluster.advertise_proxy_at("127.0.0.1:1");
+    let outputs = ["a", "b"].map(|name| with_directory(&fixture, &json!({ "type": "identity" }), name));
+    fixture.run_oneshot(fixture.config("20m", &outputs)).await.unwrap();
+    for output in ["a", "b"] {
+        let ssh_config = read(&fixture.path(output).join("ssh_config"));
+        assert!(ssh_config.contains("--proxy-server='127.0.0.1:1' "), "{ssh_config}");
+        assert!(ssh_config.contains(" --tls-routing --no-resume "), "{ssh_config}");
+    }
+    let warnings = log.events(|event| event.level == Level::WARN);
+    let [LogEvent { message, .. }] = warnings.as_slice() else { panic!("{}", log.transcript()) };
+    insta::assert_snapshot!(message);
 }
 
 /// A proxy limits the rate of these requests.

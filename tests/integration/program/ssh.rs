@@ -193,7 +193,7 @@ async fn connections_succeed_while_the_files_are_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_tls_routing_the_port_for_ssh_is_used() {
     let fixture = BotFixture::with_version("18.2.5").await;
-    fixture.cluster.disable_tls_routing();
+    fixture.cluster.set_tls_routing(false);
     fixture.cluster.add_node("node", node(echo));
     write_output(&fixture);
     let arguments = proxy_command(&fixture.path("out/ssh_config"), "node");
