@@ -13,8 +13,8 @@ pub(crate) use crate::agent::bot::IDENTITY;
 use crate::agent::platform::Clock;
 use crate::agent::platform::lock::lock;
 
-/// An attempt that takes longer than this is stuck: all of its calls and waits, also for the file system of an output, have much
-/// shorter timeouts.
+/// An attempt that takes longer than this is stuck: each of its calls, lists and waits, also for the file system of an output, has a
+/// timeout of at most half of this, unless `onboarding.generic_oidc.timeout` is longer.
 const STUCK_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// How long a client that could not be served counts: longer than the time between two heartbeats, and not until the next client if

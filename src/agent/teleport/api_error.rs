@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use tonic::{Code, Status};
 
@@ -100,6 +101,9 @@ pub enum ListProblem {
     /// The list is larger than this number of bytes.
     #[error("is larger than {} MiB", .0 >> 20)]
     Bytes(usize),
+    /// The list does not end within this time.
+    #[error("does not end within {} minutes", .0.as_secs() / 60)]
+    Time(Duration),
 }
 
 /// Why a new application session cannot be used.

@@ -2,8 +2,8 @@
 
 use super::AuthClient;
 use crate::agent::teleport::api_error::ApiError;
-use crate::agent::teleport::list_limit::{ListLimit, request_page};
 use crate::agent::teleport::messages::{ListRemoteClustersRequest, ListRemoteClustersResponse};
+use crate::agent::teleport::paged_list::PagedList;
 use crate::agent::teleport::rest;
 
 const LIST_REMOTE_CLUSTERS: &str = "/teleport.presence.v1.PresenceService/ListRemoteClusters";
@@ -22,14 +22,13 @@ impl AuthClient {
 
     async fn list_leaf_clusters(&self) -> Result<Vec<String>, ApiError> {
         let mut names = Vec::new();
-        let (mut page_size, mut page_token) = (1000, String::new());
-        let mut limit = ListLimit::new(LIST_REMOTE_CLUSTERS);
+        let mut page_token = String::new();
+        let mut list = PagedList::new(LIST_REMOTE_CLUSTERS, 1000);
         loop {
             let request = |page_size| ListRemoteClustersRequest { page_size, page_token: page_token.clone() };
-            let response: ListRemoteClustersResponse =
-                request_page(&self.channel, LIST_REMOTE_CLUSTERS, &mut page_size, request).await?;
+            let response: ListRemoteClustersResponse = list.request(&self.channel, request).await?;
             let is_last = response.next_page_token.is_empty() || response.remote_clusters.is_empty();
-            limit.add(&response, response.remote_clusters.len(), is_last)?;
+            list.add(&response, response.remote_clusters.len(), is_last)?;
             let page = response.remote_clusters.into_iter().filter_map(|cluster| cluster.metadata);
             names.extend(page.map(|metadata| metadata.name));
             if is_last {

@@ -7,11 +7,11 @@ use super::AuthClient;
 use crate::agent::teleport::api_error::{ApiError, AppSessionProblem};
 use crate::agent::teleport::grpc::unary;
 use crate::agent::teleport::grpc_code::GrpcCode;
-use crate::agent::teleport::list_limit::{ListLimit, request_page};
 use crate::agent::teleport::messages::{
     AppSpecV3, CreateAppSessionRequest, CreateAppSessionResponse, GetAppSessionRequest,
     GetAppSessionResponse, ListResourcesRequest, ListResourcesResponse, Metadata, PaginatedResource,
 };
+use crate::agent::teleport::paged_list::PagedList;
 
 const LIST_RESOURCES: &str = "/proto.AuthService/ListResources";
 const CREATE_APP_SESSION: &str = "/proto.AuthService/CreateAppSession";
@@ -114,15 +114,13 @@ impl AuthClient {
 
     async fn list(&self, request: ListResourcesRequest) -> Result<Vec<PaginatedResource>, ApiError> {
         let mut request = ListResourcesRequest { namespace: "default".to_owned(), ..request };
-        let mut page_size = PAGE_SIZE;
         let mut all = Vec::new();
-        let mut limit = ListLimit::new(LIST_RESOURCES);
+        let mut list = PagedList::new(LIST_RESOURCES, PAGE_SIZE);
         loop {
             let with_limit = |limit| ListResourcesRequest { limit, ..request.clone() };
-            let page: ListResourcesResponse =
-                request_page(&self.channel, LIST_RESOURCES, &mut page_size, with_limit).await?;
+            let page: ListResourcesResponse = list.request(&self.channel, with_limit).await?;
             let is_last = page.next_key.is_empty() || page.resources.is_empty();
-            limit.add(&page, page.resources.len(), is_last)?;
+            list.add(&page, page.resources.len(), is_last)?;
             all.extend(page.resources);
             if is_last {
                 return Ok(all);

@@ -8,13 +8,13 @@ use crate::agent::credential::authority::Authority;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::convert::trusted_authority;
 use crate::agent::teleport::grpc::{LARGE_RESPONSE_TIMEOUT, unary, unary_within};
-use crate::agent::teleport::list_limit::{ListLimit, request_page};
 use crate::agent::teleport::messages::{
     CertAuthorityV2, Credential, GetCertAuthorityRequest, IssueWorkloadIdentitiesRequest,
     IssueWorkloadIdentitiesResponse, IssueWorkloadIdentityRequest, IssueWorkloadIdentityResponse,
     JwtSvidParams, LabelSelector, ListSpiffeFederationsRequest, ListSpiffeFederationsResponse,
     SpiffeFederation, X509SvidParams,
 };
+use crate::agent::teleport::paged_list::PagedList;
 
 const ISSUE_ONE: &str = "/teleport.workloadidentity.v1.WorkloadIdentityIssuanceService/IssueWorkloadIdentity";
 const ISSUE_ALL: &str =
@@ -110,15 +110,14 @@ impl AuthClient {
     /// Returns every trust domain that the cluster federates with.
     pub(crate) async fn federations(&self) -> Result<Vec<Federation>, ApiError> {
         let mut all = Vec::new();
-        let (mut page_size, mut page_token) = (PAGE_SIZE, String::new());
-        let mut limit = ListLimit::new(LIST_FEDERATIONS);
+        let mut page_token = String::new();
+        let mut list = PagedList::new(LIST_FEDERATIONS, PAGE_SIZE);
         loop {
             let request =
                 |page_size| ListSpiffeFederationsRequest { page_size, page_token: page_token.clone() };
-            let response: ListSpiffeFederationsResponse =
-                request_page(&self.channel, LIST_FEDERATIONS, &mut page_size, request).await?;
+            let response: ListSpiffeFederationsResponse = list.request(&self.channel, request).await?;
             let is_last = response.next_page_token.is_empty();
-            limit.add(&response, response.spiffe_federations.len(), is_last)?;
+            list.add(&response, response.spiffe_federations.len(), is_last)?;
             all.extend(response.spiffe_federations.into_iter().map(Federation::from));
             if is_last {
                 return Ok(all);
