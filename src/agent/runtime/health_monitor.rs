@@ -56,7 +56,7 @@ impl HealthMonitor {
     }
 
     /// Waits for a change since the last call, or since the monitor was created: an attempt of a service that has started or
-    /// ended, a reload or a shutdown.
+    /// ended, a tunnel whose clients cannot be served any more, or can again, a reload or a shutdown.
     pub async fn changed(&mut self) {
         tokio::select! {
             // The sender is a field of `health`, so it is never dropped.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::connections::{Connections, OpenConnection};
 use super::control::Signals;
 use super::current_identity::{CurrentIdentity, first_identity};
+use super::first_bytes::FirstBytes;
 use super::health::Reporter;
 use super::running_agent::RunningAgent;
 use super::shared_access::SharedAccess;
@@ -87,15 +88,17 @@ impl TunnelRunner {
         // Not kept, so that connections that are open need no memory for it.
         let access = Arc::downgrade(&{ access });
         let mut server = match opened {
-            Ok(server) => server.into_inner(),
+            // In TLS 1.3, the proxy refuses a certificate only after the connection is open.
+            Ok(server) => FirstBytes::new(server.into_inner(), || self.reporter.set_unreachable(None)),
             Err(error) => return self.unreachable(&access, &error),
         };
-        self.reporter.set_unreachable(None);
         let copied =
             tokio::io::copy_bidirectional_with_sizes(&mut client, &mut server, TO_PROXY, FROM_PROXY).await;
-        let Err(error) = copied.map_err(ConnectionError::new) else { return Some(()) };
+        let Err(error) = copied.map_err(ConnectionError::new) else {
+            server.report();
+            return Some(());
+        };
         if error.is_refused_certificate() {
-            // In TLS 1.3, the proxy refuses a certificate only after the connection is open.
             return self.unreachable(&access, &error);
         }
         // Either side may end at any time.

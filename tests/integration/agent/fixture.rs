@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tbot::agent::{Agent, AgentError, AgentOptions, Clock, Control, Randomness, Signals, control};
+use tbot::agent::{
+    Agent, AgentError, AgentOptions, Clock, Control, HealthMonitor, Randomness, Signals, control,
+};
 use tbot_cluster::{Call, Cluster, ClusterConfig, MovableClock, SERVER_VERSION, clock};
 use tempfile::TempDir;
 
@@ -168,9 +170,14 @@ impl RunningAgent {
         Self { control, agent, signals, task: tokio::spawn(async move { running.run(of_agent).await }) }
     }
 
+    /// Follows the health of the agent.
+    pub(super) fn monitor(&self) -> HealthMonitor {
+        self.agent.health(&self.signals)
+    }
+
     /// Whether a service has still to renew after a reload.
     pub(super) fn is_reloading(&self) -> bool {
-        self.agent.health(&self.signals).report().is_reloading
+        self.monitor().report().is_reloading
     }
 
     /// Asks the agent to shut down and waits until it has.

@@ -278,8 +278,15 @@ async fn a_certificate_that_was_just_issued_is_not_replaced_if_the_proxy_refuses
     assert!(is_echoed(&mut connect(&running, 0).await, "before").await);
     assert_eq!(get_json(health, "/readyz").await.1["status"], "healthy");
     cluster_clock.advance(11 * MINUTE);
+    assert!(!is_echoed(&mut connect(&running, 0).await, "after").await);
+    let mut monitor = running.monitor();
     for _ in 0..20 {
         assert!(!is_echoed(&mut connect(&running, 0).await, "after").await);
+    }
+    tokio::select! {
+        biased;
+        () = monitor.changed() => panic!("the tunnel has worked for a moment"),
+        () = std::future::ready(()) => {}
     }
     assert_eq!(routed_certificates(&fixture), 1);
     let (status, body) = get_json(health, "/readyz/application-tunnel-1").await;
