@@ -30,7 +30,7 @@ pub(crate) struct ServiceState {
     failure: Option<String>,
     /// Why the last client could not be served, although there are credentials, and when; `None` if it could.
     unreachable: Option<(String, Instant)>,
-    /// When the last attempt ended; `None` before the first one has.
+    /// When the last attempt ended, or the last client could not be served, or could again; `None` before the first attempt has ended.
     pub(crate) updated_at: Option<SystemTime>,
     /// When the newest credentials expire.
     pub(crate) expires: Option<SystemTime>,
@@ -214,9 +214,13 @@ impl Reporter {
 
     /// Reports whether the last client could be served, or why not.
     pub(crate) fn set_unreachable(&self, reason: Option<String>) {
+        let now = self.health.now();
         let mut is_change = false;
         self.change(|state| {
             let before = state.reason().map(str::to_owned);
+            if reason.is_some() || state.unreachable.is_some() {
+                state.updated_at = Some(now);
+            }
             state.unreachable = reason.map(|reason| (reason, Instant::now()));
             is_change = state.reason() != before.as_deref();
         });

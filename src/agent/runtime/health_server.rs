@@ -216,8 +216,7 @@ fn readiness(health: &Health, selection: &Selection) -> Response<HttpBody> {
     respond_json(status, &body)
 }
 
-/// Returns the status of a service. `reason` is missing if the last attempt succeeded, and `updated_at` before the first one
-/// has ended.
+/// Returns the status of a service. `reason` is missing if it works, and `updated_at` before its first attempt has ended.
 fn service_status(state: &ServiceState, now: SystemTime) -> Value {
     let mut status = json!({ "status": state.status(now).as_str() });
     if let Some(reason) = state.reason() {

@@ -299,13 +299,22 @@ async fn a_tunnel_that_cannot_connect_names_the_reason_until_it_can() {
     let fixture = cluster_with_app(echo().await).await;
     let (running, health) = start_with_health(&fixture).await;
     assert!(is_echoed(&mut connect(&running, 0).await, "before").await);
-    let reason = || async { get_json(health, "/readyz/application-tunnel-1").await.1["reason"].clone() };
-    assert!(reason().await.is_null());
+    let status = || async { get_json(health, "/readyz/application-tunnel-1").await.1 };
+    let before = status().await;
+    assert!(before["reason"].is_null(), "{before}");
+    fixture.clock.advance(SECOND);
     fixture.cluster.set_down(true);
     assert!(!is_echoed(&mut connect(&running, 0).await, "during").await);
-    poll_until("the reason is named", || async { reason().await.is_string() }).await;
+    poll_until("the reason is named", || async { status().await["reason"].is_string() }).await;
+    let during = status().await;
+    fixture.clock.advance(SECOND);
     fixture.cluster.set_down(false);
-    assert!(is_echoed(&mut connect(&running, 0).await, "after").await);
-    assert!(reason().await.is_null());
+    let mut client = connect(&running, 0).await;
+    assert!(is_echoed(&mut client, "after").await);
+    let after = status().await;
+    assert!(after["reason"].is_null(), "{after}");
+    let times = [before, during, after].map(|status| status["updated_at"].as_str().unwrap().to_owned());
+    assert!(times.is_sorted_by(|earlier, later| earlier < later), "{times:?}");
+    drop(client);
     running.stop().await.unwrap();
 }

@@ -75,13 +75,13 @@ pub struct BotInstanceServiceHealth {
     /// The type and the name of the service.
     #[prost(message, optional, tag = "1")]
     pub service: ::core::option::Option<BotInstanceServiceIdentifier>,
-    /// Whether its credentials are valid and were renewed.
+    /// Whether its credentials are valid and were renewed, and a tunnel could open its last connection.
     #[prost(enumeration = "BotInstanceHealthStatus", tag = "2")]
     pub status: i32,
-    /// Why its last attempt failed: the error that is logged, up to 256 bytes.
+    /// Why its last attempt, or the last connection of a tunnel, failed: the error that is logged, up to 256 bytes.
     #[prost(string, optional, tag = "3")]
     pub reason: ::core::option::Option<::prost::alloc::string::String>,
-    /// When its last attempt ended.
+    /// When its last attempt ended, or a tunnel could not open a connection, or could again.
     #[prost(message, optional, tag = "4")]
     pub updated_at: ::core::option::Option<::prost_types::Timestamp>,
 }
