@@ -142,7 +142,7 @@ impl Service<Uri> for Connector {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
     use tokio::net::TcpListener;
     use tokio::sync::mpsc;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     /// Returns when a connection pings in twenty minutes, in which a call gets no response.
-    async fn pings(endpoint: Endpoint) -> Vec<Instant> {
+    pub(crate) async fn pings(endpoint: Endpoint) -> Vec<Instant> {
         let (client, server) = tokio::io::duplex(1 << 16);
         let (pinged, mut pings) = mpsc::unbounded_channel();
         tokio::spawn(serve_without_response(server, pinged));

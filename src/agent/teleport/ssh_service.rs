@@ -10,6 +10,7 @@ use http::uri::PathAndQuery;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tonic::transport::Endpoint;
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
@@ -62,9 +63,7 @@ pub(crate) async fn forward(
     // Dropping the sender signals the end of the input.
     let (input_open, mut input_end) = watch::channel(());
     let opening = async {
-        let channel = endpoint()
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
+        let channel = ssh_endpoint()
             .connect_with_connector(Connector(proxy))
             .await
             .map_err(|error| SshServiceError::Connect(ConnectionError::new(error)))?;
@@ -103,6 +102,11 @@ pub(crate) async fn forward(
     }
 }
 
+/// Returns the endpoint of connections to the proxy's service for SSH.
+fn ssh_endpoint() -> Endpoint {
+    endpoint().initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW)
+}
+
 /// Returns the messages with the bytes of `input`, which is read only as fast as they are sent. An error ends it like its end, when
 /// `open` is dropped.
 fn frames(
@@ -137,7 +141,13 @@ fn refused(status: Status) -> SshServiceError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::grpc::tests::pings;
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_connection_sends_no_pings_which_would_end_it() {
+        assert_eq!(pings(ssh_endpoint()).await, []);
+    }
 
     #[test]
     fn only_a_status_of_the_server_says_that_the_host_has_ended_the_connection() {
