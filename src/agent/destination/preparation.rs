@@ -95,16 +95,15 @@ pub fn prepare_directory(
         // The owner and the ACL of what cannot be removed now do not matter: the agent removes it.
         let _leftover = handle.restore_plain_files_locked(&lock)?;
     }
-    let mut acl_error = None;
-    // A reader that can open the lock file could block every renewal.
-    let ids_without_reader = Ids { reader: None, ..ids };
-    let mut prepare = |file: &OwnedFd, name: &str, mode| {
-        let ids = if name == LOCK_FILE { &ids_without_reader } else { &ids };
-        let access = ids.apply_to(file, mode, target.access.mode);
-        let access = access.map_err(|error| handle.io_error("set the owner of", name, error))?;
-        acl_error = access.map(|error| handle.io_error("set the ACL of", name, error)).or(acl_error.take());
-        Ok::<_, DirectoryError>(())
+    // A run that was interrupted has given files to the owner, but not the directory.
+    let [agent, root, previous_owner] = handle.trusted_owners()?;
+    let owners = [agent, root, previous_owner, ids.owner.as_raw()];
+    let open = |name: &str, flags, operation| {
+        let file = tree::open_file(&handle.fd, name, flags, &owners);
+        file.map(OwnedFd::from).map_err(|error| handle.file_error(operation, name, error))
     };
+    // All files are opened before the first one is changed, so that one that cannot be prepared leaves the others usable.
+    let mut opened = Vec::new();
     for name in files.iter().chain(&[WRITE_TEST]) {
         if let Some(subdirectory) = name.strip_suffix('/') {
             let created = create_subdirectory(&handle.fd, subdirectory);
@@ -114,14 +113,14 @@ pub fn prepare_directory(
             // Not those of deeper directories, which the agent never creates.
             for (file, _) in entries.iter().filter(|(_, file_type)| *file_type == FileType::RegularFile) {
                 let name = format!("{subdirectory}/{file}");
-                let opened = tree::open_file(&created, file, OFlags::WRONLY, &handle.trusted_owners()?);
-                let opened = opened.map_err(|error| handle.file_error("open", &name, error))?;
-                prepare(&opened.into(), &name, FILE_MODE)?;
+                let file = tree::open_file(&created, file, OFlags::WRONLY, &owners);
+                let file = file.map_err(|error| handle.file_error("open", &name, error))?;
+                opened.push((file.into(), name, FILE_MODE));
             }
-            prepare(&created, subdirectory, Mode::RWXU)?;
+            opened.push((created, subdirectory.to_owned(), Mode::RWXU));
         } else if handle.file_type(name)?.is_none_or(|kind| kind == FileType::RegularFile) {
-            let file = handle.open_file(name, OFlags::WRONLY | OFlags::CREATE, "create")?;
-            prepare(&file.into(), name, FILE_MODE)?;
+            let file = open(name, OFlags::WRONLY | OFlags::CREATE, "create")?;
+            opened.push((file, (*name).to_owned(), FILE_MODE));
         }
     }
     let (mut unexpected, mut removed) = (Vec::new(), Vec::new());
@@ -129,13 +128,14 @@ pub fn prepare_directory(
     entries.sort_unstable_by(|(one, _), (next, _)| one.cmp(next));
     for (entry, file_type) in entries {
         let name = entry.to_string_lossy().into_owned();
-        if name == LOCK_FILE || is_of_a_cluster(&name, files) {
+        if is_of_a_cluster(&name, files) {
             if file_type == FileType::RegularFile {
-                prepare(&handle.open_file(&name, OFlags::WRONLY, "open")?.into(), &name, FILE_MODE)?;
+                opened.push((open(&name, OFlags::WRONLY, "open")?, name, FILE_MODE));
             }
             continue;
         }
-        let is_of_agent = name == WRITE_TEST || name.starts_with("..") || name.starts_with(".tbot-");
+        let is_of_agent =
+            name == WRITE_TEST || name == LOCK_FILE || name.starts_with("..") || name.starts_with(".tbot-");
         if is_of_agent || files.iter().any(|file| file.trim_end_matches('/') == name) {
             continue;
         }
@@ -147,8 +147,21 @@ pub fn prepare_directory(
             unexpected.push(name);
         }
     }
+    let mut acl_error = None;
+    let mut prepare = |file: &OwnedFd, name: &str, mode, ids: &Ids| {
+        let access = ids.apply_to(file, mode, target.access.mode);
+        let access = access.map_err(|error| handle.io_error("set the owner of", name, error))?;
+        acl_error = access.map(|error| handle.io_error("set the ACL of", name, error)).or(acl_error.take());
+        Ok::<_, DirectoryError>(())
+    };
+    let lock_file = open(LOCK_FILE, OFlags::WRONLY, "open")?;
+    for (file, name, mode) in &opened {
+        prepare(file, name, *mode, &ids)?;
+    }
+    // A reader that can open the lock file could block every renewal.
+    prepare(&lock_file, LOCK_FILE, FILE_MODE, &Ids { reader: None, ..ids })?;
     // The directory comes last, because its new owner can replace what is in it.
-    prepare(&handle.fd, ".", Mode::RWXU)?;
+    prepare(&handle.fd, ".", Mode::RWXU, &ids)?;
     match acl_error {
         Some(error) if target.access.is_required() || ids.bot.is_some() => Err(error.into()),
         acl_error => Ok(PreparedDirectory { acl_error, unexpected, removed }),
@@ -193,7 +206,7 @@ impl Ids {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 
     use super::*;
 
@@ -306,6 +319,48 @@ mod tests {
         prepare_directory(&directory(root.path()), &["cockroach/"], users, true).unwrap();
         let modes = files.map(|file| fs::metadata(file).unwrap().mode() & 0o777);
         assert_eq!(modes, [0o600, 0o644]);
+    }
+
+    #[test]
+    fn nothing_is_changed_if_one_of_the_files_cannot_be_prepared() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name| root.path().join(name);
+        let own = own_user();
+        let users = DirectoryUsers { bot: &own, reader: None, owner: None };
+        for name in ["key", "tlscert"] {
+            fs::write(path(name), "").unwrap();
+            fs::set_permissions(path(name), fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        fs::hard_link(path("tlscert"), path("second")).unwrap();
+        let prepare = || prepare_directory(&directory(root.path()), &["key", "tlscert"], users, false);
+        let mode = || fs::metadata(path("key")).unwrap().mode() & 0o777;
+        prepare().unwrap_err();
+        assert_eq!(mode(), 0o644);
+        fs::remove_file(path("second")).unwrap();
+        prepare().unwrap();
+        assert_eq!(mode(), 0o600);
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn an_interrupted_preparation_can_be_repeated_but_files_of_other_users_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("out");
+        fs::create_dir_all(out.join("cockroach")).unwrap();
+        let files = ["key", "cockroach/node.key", WRITE_TEST].map(|name| out.join(name));
+        let users = DirectoryUsers { bot: "1", reader: None, owner: None };
+        let prepare = || prepare_directory(&directory(&out), &["key", "cockroach/"], users, false);
+        for (file_owner, is_prepared) in [(1, true), (2, false)] {
+            chown(&out, Some(0), None).unwrap();
+            for file in &files {
+                fs::write(file, "").unwrap();
+                chown(file, Some(file_owner), None).unwrap();
+            }
+            assert_eq!(prepare().is_ok(), is_prepared, "{file_owner}");
+            let owners = files.each_ref().map(|file| fs::metadata(file).unwrap().uid());
+            assert_eq!(owners, [file_owner; 3]);
+            fs::remove_file(out.join(LOCK_FILE)).unwrap();
+        }
     }
 
     #[test]
