@@ -53,17 +53,23 @@ impl DirectoryHandle {
         Ok(false)
     }
 
-    /// Overwrites and fsyncs each file. All files are opened before the first one is changed.
+    /// Overwrites and fsyncs each file. All files are opened before the first one is changed. New files belong to the owner of the
+    /// directory.
     ///
     /// # Errors
     ///
     /// Returns an error if one of the files is accessible to all users, unless `acls` is `off`.
     pub(crate) fn write_in_place(&self, files: &[NewFile], acls: AclMode) -> Result<(), DirectoryError> {
         let opened = files.iter().map(|(name, content)| {
+            if let (Some(subdirectory), _) = tree::split(name) {
+                let opened = tree::open_or_create(&self.fd, subdirectory);
+                self.give_to_owner(opened.map_err(|error| self.io_error("write", name, error))?)?;
+            }
             let file = self.open_file(name, OFlags::WRONLY | OFlags::CREATE, "write")?;
             if acls != AclMode::Off {
                 self.refuse_accessible_to_others(name, &file)?;
             }
+            self.give_to_owner(&file)?;
             Ok((name, content, file))
         });
         for (name, content, mut file) in opened.collect::<Result<Vec<_>, DirectoryError>>()? {
@@ -200,6 +206,22 @@ mod tests {
             assert_eq!(fs::read_to_string(out.join("key")).unwrap(), "", "opened, but not written");
             fs::remove_file(&planted).unwrap();
         }
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn root_gives_new_files_to_the_owner_of_the_directory_but_none_with_content() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = DirectoryHandle::open(root.path(), SymlinkMode::TrySecure).unwrap();
+        chown(root.path(), Some(1), None).unwrap();
+        let planted = root.path().join("planted");
+        fs::write(&planted, "a secret of root").unwrap();
+        fs::set_permissions(&planted, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut files = files("content");
+        files.push(("planted".to_owned(), b"content".to_vec()));
+        directory.write_in_place(&files, AclMode::Try).unwrap();
+        let owner = |name| fs::metadata(root.path().join(name)).unwrap().uid();
+        assert_eq!(["key", "cockroach", "cockroach/node.key", "planted"].map(owner), [1, 1, 1, 0]);
     }
 
     #[test]
