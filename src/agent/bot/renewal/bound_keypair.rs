@@ -47,14 +47,18 @@ impl Bot {
             Ok(token) => self.prepare_exchange(sources, reason).await.map(|exchange| (token, exchange)),
             Err(error) => Err(error),
         };
-        let ((token, exchange), join_as) = match join_as {
+        let (in_flight, (token, exchange), join_as) = match join_as {
             Some(stored) => {
                 storage_test?;
                 let prepared = prepared?;
                 self.discover_same(stored_cluster).await?;
-                (prepared, self.connect_unless_untrusted(stored).await?)
+                (in_flight, prepared, self.connect_unless_untrusted(stored).await?)
             }
-            None => (self.test_before_join(reason, prepared, storage_test, stored_cluster).await?, None),
+            None => {
+                let (in_flight, prepared) =
+                    self.test_before_join(in_flight, reason, prepared, storage_test, stored_cluster).await?;
+                (in_flight, prepared, None)
+            }
         };
         let join = PreparedJoin { token, exchange, reason, join_as };
         run_in_flight(in_flight, Arc::clone(self).exchange(join)).await

@@ -14,6 +14,7 @@ use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::credential::identity::Identity;
 use crate::agent::net::known_server::ServerKind;
 use crate::agent::platform::error_text::error_line;
+use crate::agent::platform::tasks::run_to_completion;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::AuthClient;
 
@@ -45,7 +46,8 @@ impl Bot {
     ) -> Result<ObtainedIdentity, RenewalError> {
         let StepInputs { in_flight, token, storage_test, stored_cluster } = inputs;
         let token = require_token(token, reason);
-        let token = self.test_before_join(reason, token, storage_test, stored_cluster).await?;
+        let (in_flight, token) =
+            self.test_before_join(in_flight, reason, token, storage_test, stored_cluster).await?;
         self.send_join(in_flight, token, None, reason, None).await
     }
 
@@ -109,16 +111,24 @@ impl Bot {
 
     /// Tests everything that the agent needs after a join that cannot be repeated, and returns what the join needs, such as the
     /// token. If several tests fail, returns all failures.
+    ///
+    /// If the returned future is dropped, `in_flight` is held until the files of the tests are removed.
     pub(super) async fn test_before_join<T>(
-        &self,
+        self: &Arc<Self>,
+        in_flight: OwnedMutexGuard<()>,
         reason: JoinReason,
         needed: Result<T, RenewalError>,
         storage_test: Result<(), StorageError>,
         stored_cluster: Option<ClusterName>,
-    ) -> Result<T, RenewalError> {
+    ) -> Result<(OwnedMutexGuard<()>, T), RenewalError> {
         let mut failures: Vec<RenewalError> =
             storage_test.err().map(RenewalError::from).into_iter().collect();
-        let unusable = preflight::test_destinations(&self.join_settings.destinations, &self.file_work).await;
+        let bot = Arc::clone(self);
+        let (in_flight, unusable) = run_to_completion(async move {
+            let destinations = &bot.join_settings.destinations;
+            (in_flight, preflight::test_destinations(destinations, &bot.file_work).await)
+        })
+        .await;
         failures.extend(unusable.into_iter().map(RenewalError::from));
         match self.discover_same(stored_cluster).await {
             Ok(cluster) => {
@@ -136,7 +146,7 @@ impl Bot {
             }
         }
         match needed {
-            Ok(needed) if failures.is_empty() => return Ok(needed),
+            Ok(needed) if failures.is_empty() => return Ok((in_flight, needed)),
             Ok(_) => {}
             Err(error) => failures.push(error),
         }
