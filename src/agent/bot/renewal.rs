@@ -173,7 +173,8 @@ pub(crate) struct Bot {
     discovered: Mutex<Option<DiscoveredServer>>,
     /// An identity that the server issued and that is not saved yet. It must be saved before the next request.
     unsaved: Mutex<Option<UnsavedIdentity>>,
-    marked_renewal: Mutex<MarkedRenewal>,
+    /// The outcome of the last renewal, and the certificate that it presented.
+    marked_renewal: Mutex<(Vec<u8>, MarkedRenewal)>,
     /// Locked from before the stored identity is read until the response to the request for a new one is saved.
     in_flight: Arc<tokio::sync::Mutex<()>>,
 }
@@ -218,7 +219,10 @@ impl Bot {
             RenewalStep::Suspend(stored) => {
                 inputs.storage_test?;
                 self.discover_same(inputs.stored_cluster).await?;
-                Ok(ObtainedIdentity::RenewalSuspended(stored.identity, self.reason_of_suspension()))
+                Ok(ObtainedIdentity::RenewalSuspended(
+                    Arc::clone(&stored.identity),
+                    self.reason_of_suspension(&stored),
+                ))
             }
         }
     }
@@ -270,7 +274,7 @@ impl Bot {
         match log_wait(Box::pin(renewal)).await {
             Ok(certs) => {
                 let renewed = Identity::new(key, certs).map_err(|error| {
-                    *lock(&self.marked_renewal) = MarkedRenewal::Unusable;
+                    self.record_outcome(&old, MarkedRenewal::Unusable);
                     RenewalError::InvalidIdentity { error, hint: self.performed_renewal_hint() }
                 })?;
                 let identity = Arc::new(renewed);
@@ -281,7 +285,7 @@ impl Bot {
                 Err(error.into())
             }
             Err(error) if error.is_generation_mismatch() => {
-                self.record_mismatch(error.hint());
+                self.record_outcome(&old, MarkedRenewal::Mismatch(error.hint()));
                 Err(error.into())
             }
             Err(error) => Err(RenewalError::ResponseLost { error, hint: self.lost_renewal_hint() }),
@@ -335,16 +339,29 @@ impl Bot {
 
     /// Forgets the outcome of an earlier renewal, because another one begins or an identity is saved.
     fn forget_marked_renewal(&self) {
-        *lock(&self.marked_renewal) = MarkedRenewal::Unknown;
+        *lock(&self.marked_renewal) = Default::default();
     }
 
-    fn record_mismatch(&self, hint: Option<Hint>) {
-        *lock(&self.marked_renewal) = MarkedRenewal::Mismatch(hint);
+    fn record_outcome(&self, presented: &Identity, outcome: MarkedRenewal) {
+        *lock(&self.marked_renewal) = (presented.user.der.to_vec(), outcome);
+    }
+
+    /// Returns the outcome of the last renewal if `identity` was presented, and [`MarkedRenewal::Unknown`] if it was another one.
+    fn outcome_for(&self, identity: &Identity) -> MarkedRenewal {
+        let (presented, outcome) = lock(&self.marked_renewal).clone();
+        if presented[..] == identity.user.der[..] { outcome } else { MarkedRenewal::Unknown }
     }
 
     /// Returns why the stored identity is not renewed, and what the operator can do.
-    fn reason_of_suspension(&self) -> String {
-        match lock(&self.marked_renewal).clone() {
+    fn reason_of_suspension(&self, stored: &StoredIdentity) -> String {
+        if stored.used_elsewhere {
+            return format!(
+                "the storage directory was moved while an agent used it, and that agent may have renewed this identity in the directory \
+                 at the previous path; use that directory; if it is lost, {}",
+                self.performed_renewal_hint()
+            );
+        }
+        match self.outcome_for(&stored.identity) {
             MarkedRenewal::Unknown => {
                 format!("the response to an earlier renewal was lost; {}", self.lost_renewal_hint())
             }

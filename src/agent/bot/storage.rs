@@ -126,7 +126,12 @@ impl Storage {
                 let identity = Arc::clone(identity);
                 let token_hash = token_hash.to_owned();
                 let mut stored = lock(stored);
-                stored.identity = Some(StoredIdentity { identity, token_hash, renewal_pending: false });
+                stored.identity = Some(StoredIdentity {
+                    identity,
+                    token_hash,
+                    renewal_pending: false,
+                    used_elsewhere: false,
+                });
                 stored.keys = keys.cloned().unwrap_or_else(|| stored.keys.clone());
                 Ok(())
             }
@@ -278,5 +283,17 @@ mod tests {
         memory.mark_renewal_pending(&stored.identity).unwrap();
         let loaded = load(&memory);
         assert_eq!((loaded.token_hash.as_str(), loaded.renewal_pending), ("hash", true));
+    }
+
+    #[test]
+    fn the_identity_in_a_directory_that_was_moved_away_is_used_elsewhere() {
+        let [parent, recorded] = [tempfile::tempdir().unwrap(), copy_recorded_directory("storage")];
+        let [path, moved] = ["storage", "moved"].map(|name| parent.path().join(name));
+        let storage = open(&path);
+        storage.save(&load(&open(recorded.path())).identity, "hash", None).unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        assert!(!load(&storage).used_elsewhere);
+        let left = load(&open(&moved));
+        assert!(left.renewal_pending && left.used_elsewhere);
     }
 }

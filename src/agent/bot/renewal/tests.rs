@@ -71,3 +71,16 @@ async fn a_join_that_is_cancelled_while_an_output_is_tested_leaves_no_files_of_t
     bot.file_work.finished().await;
     assert!(!staged.exists());
 }
+
+#[test]
+fn the_outcome_of_a_renewal_is_reported_only_for_the_identity_that_was_presented() {
+    let directory = copy_recorded_directory("storage");
+    let target = DirectoryTarget::with_defaults(directory.path());
+    let storage = Storage::open_directory(target, RecurringWarnings::new(Clock::system())).unwrap();
+    let identity = storage.load().unwrap().unwrap().identity;
+    let bot = bot(storage, Vec::new());
+    bot.record_outcome(&identity, MarkedRenewal::Mismatch(None));
+    assert!(matches!(bot.outcome_for(&identity), MarkedRenewal::Mismatch(None)));
+    lock(&bot.marked_renewal).0 = b"another certificate".to_vec();
+    assert!(matches!(bot.outcome_for(&identity), MarkedRenewal::Unknown));
+}

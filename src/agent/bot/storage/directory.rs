@@ -183,6 +183,7 @@ impl DirectoryStorage {
             identity: Arc::clone(identity),
             token_hash: token_hash.to_owned(),
             renewal_pending: false,
+            used_elsewhere: false,
         });
         if let Some(keys) = keys {
             open.known.key_files = without_empty(keys.encode()?);
@@ -411,12 +412,9 @@ impl Known {
                 if known.renewal_pending && !stored.renewal_pending {
                     directory.write_marker(RENEWAL_MARKER, fingerprint(&known.identity).as_bytes())?;
                     stored.renewal_pending = true;
-                } else if stored.renewal_pending && !known.renewal_pending {
-                    let marker = directory.read(RENEWAL_MARKER)?;
-                    if marker.is_some_and(|marker| marker == left_marker(&known.identity).as_bytes()) {
-                        directory.remove_file(RENEWAL_MARKER)?;
-                        stored.renewal_pending = false;
-                    }
+                } else if stored.used_elsewhere && !known.renewal_pending {
+                    directory.remove_file(RENEWAL_MARKER)?;
+                    (stored.renewal_pending, stored.used_elsewhere) = (false, false);
                 }
                 return Ok((found, false));
             }

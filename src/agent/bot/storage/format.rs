@@ -45,6 +45,8 @@ pub(crate) struct StoredIdentity {
     pub(crate) token_hash: String,
     /// A renewal was requested with this identity, and its response was not saved.
     pub(crate) renewal_pending: bool,
+    /// An agent has gone on with this identity in another directory. Then `renewal_pending` is true, too.
+    pub(crate) used_elsewhere: bool,
 }
 
 /// Parses an identity. Returns `None` if one of its files is missing or empty.
@@ -83,9 +85,10 @@ pub(super) fn parse(
         .map_err(|error| StorageError::Damaged { location: location.to_owned(), error })?;
     // An incompletely written marker has no effect: the agent requests the renewal only after fsync.
     let marker = read(RENEWAL_MARKER)?;
+    let used_elsewhere = marker.as_deref() == Some(left_marker(&identity).as_bytes());
     let renewal_pending = marker.is_some_and(|marker| marker.starts_with(fingerprint(&identity).as_bytes()));
     let token_hash = token_hash.trim().to_owned();
-    Ok(Some(StoredIdentity { identity: identity.into(), token_hash, renewal_pending }))
+    Ok(Some(StoredIdentity { identity: identity.into(), token_hash, renewal_pending, used_elsewhere }))
 }
 
 /// Returns what the renewal marker for a renewal with `identity` begins with.
