@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::line_index::{LineIndex, Span};
-use super::problem::{Problem, ProblemKind};
+use super::problem::{MERGE_KEY, Problem, ProblemKind};
 use super::tree::{NodeId, Slot, Tree};
 
 /// Calls `report` for each repetition of a key in a map. `sorted` contains the map's keys by name, equal ones in the order of
@@ -56,7 +56,7 @@ impl<'t, 'a> Map<'t, 'a> {
         };
         let slot = tree.node(map).map(|map| map.slot);
         let name = keys().next().and_then(|first| tree.key(first));
-        let repetition = keys().skip(1).find(|key| tree.key(*key) == name);
+        let repetition = keys().skip(1).find(|key| tree.key(*key) == name && name != Some(MERGE_KEY));
         let parent = match slot {
             Some(Slot::Value(key)) => tree.key(key).map(str::to_owned).zip(tree.span(key, index)),
             _ => None,

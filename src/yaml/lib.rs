@@ -211,6 +211,9 @@ fn disallowed_character(text: &str) -> Option<Problem> {
     let (at, found) = text.char_indices().find(|(_, found)| !allowed(*found))?;
     let span = LineIndex::new(text).char_at(at);
     let message = format!("character U+{:04X} is not allowed", u32::from(found));
-    let help = "remove it, or write it as an escape in double quotes";
+    let help = match found {
+        '\u{feff}' => "remove it: it was the byte order mark of a file that was appended",
+        _ => "remove it, or write it as an escape in double quotes",
+    };
     Some(Problem::new(ProblemKind::Syntax, message, help).with_span(span))
 }

@@ -186,10 +186,10 @@ impl From<ProblemKind> for Problem {
             ProblemKind::Syntax => ("invalid YAML".into(), ""),
             ProblemKind::DuplicateKey => ("duplicate key".into(), "remove one of the two"),
             ProblemKind::MissingIndentation => {
-                ("nothing is indented below".into(), "indent what belongs to it, or remove it")
+                ("nothing is indented below the key".into(), "indent what belongs to it, or remove it")
             }
             ProblemKind::MissingDash => (
-                "an entry of a list must start with `- `, before".into(),
+                "an entry of a list must start with `- `, before the key".into(),
                 "write `- ` before the first key of the next entry",
             ),
             ProblemKind::Template => {

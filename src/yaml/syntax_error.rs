@@ -23,7 +23,10 @@ pub(crate) fn describe_syntax_error(parser_message: &str, index: &LineIndex<'_>,
         .conflict_marker()
         .or_else(|| error.tab())
         .or_else(|| error.no_break_space())
+        .or_else(|| error.markdown_fence())
+        .or_else(|| error.dash_without_space())
         .or_else(|| error.missing_colon())
+        .or_else(|| error.key_below_a_value())
         .or_else(|| error.variable_in_brackets())
         .or_else(|| error.misaligned_key())
         .unwrap_or_else(|| error.other());
@@ -61,8 +64,14 @@ impl<'a> SyntaxError<'_, 'a> {
         contents.filter(|(start, line)| *start <= self.byte && !line.is_empty() && !line.starts_with('#'))
     }
 
-    /// Finds a template or a placeholder on the line of the error: `{{ name }}`, `{% if x %}`, `%NAME%` or `@NAME@`.
+    /// Finds a template or a placeholder on the line of the error: `{{ name }}`, `{% if x %}`, `{# text #}`, `%NAME%` or `@NAME@`. The
+    /// parser takes a line that consists of a template for a key, and misses its `:` on the next line.
     fn template(&self) -> Option<usize> {
+        let mut lines = self.lines_before().take(2);
+        let is_template = |line: &str| ["{{", "{%", "{#"].iter().any(|open| line.starts_with(open));
+        if let Some((start, _)) = lines.find(|(_, line)| is_template(line.trim_start_matches("- "))) {
+            return Some(start);
+        }
         let (start, line) = self.line(self.index.position(self.byte).line)?;
         let unquoted = &line[..line.find(['"', '\'', '#']).unwrap_or(line.len())];
         let action = ["{{", "{%"].iter().filter_map(|open| unquoted.find(open)).min();
@@ -112,28 +121,82 @@ impl<'a> SyntaxError<'_, 'a> {
         Some((at, "no-break space in the place of a space", "type the space again"))
     }
 
-    /// Finds a key without a `:`, or without a space after it. The parser takes it for a value that continues on the next
-    /// line, and notices the error there.
+    /// Finds the fence around a block of code in Markdown, copied with the block.
+    fn markdown_fence(&self) -> Option<Description> {
+        let is_fence = |line: &str| line.starts_with("```") || line.starts_with("~~~");
+        let (at, _) = self.lines_before().take(2).find(|(_, line)| is_fence(line))?;
+        Some((at, "this line belongs to a page in Markdown, not to the configuration", "remove it"))
+    }
+
+    /// Finds an entry whose `-` is not followed by a space, or is another kind of dash. The parser takes it for a value, and notices
+    /// the error at the next key.
+    fn dash_without_space(&self) -> Option<Description> {
+        if !self.expects_no_key() {
+            return None;
+        }
+        let (at, line) = self.lines_before().nth(1)?;
+        let rest = line.strip_prefix(['-', '\u{2013}', '\u{2014}'])?;
+        let is_hyphen = line.starts_with('-');
+        Key::of(rest.trim_start()).filter(|_| !(is_hyphen && rest.starts_with([' ', '-'])))?;
+        Some(if is_hyphen {
+            (at, "missing space after `-`", "write `- key: value`")
+        } else {
+            (at, "a long dash in the place of a `-`", "type the `-` again")
+        })
+    }
+
+    /// Returns whether the parser has found a `:` where no key can be.
+    fn expects_no_key(&self) -> bool {
+        self.is("simple key") || self.is("mapping values are not allowed")
+    }
+
+    /// Finds a key without a `:`, or without a space after it. The parser takes it for a value that continues on the next line, and
+    /// notices the error at the key there, or after it.
     fn missing_colon(&self) -> Option<Description> {
-        let help = "write `key: value`, with a space after the `:`";
-        let is_required = self.is("simple key");
-        if !is_required && !self.is("mapping values are not allowed") {
+        if !self.expects_no_key() {
             return None;
         }
         let mut lines = self.lines_before().filter(|(start, _)| *start < self.byte);
-        if !is_required
-            && lines.next().is_none_or(|(start, _)| self.index.text()[start..self.byte].contains(':'))
-        {
-            return None;
-        }
-        let (start, line) = lines.next()?;
-        let is_name = |key: &str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        match line.trim_start_matches(['-', ' ']).split_once(':') {
-            Some((name, value)) if is_name(name) && !value.is_empty() && !value.starts_with([' ', '/']) => {
-                Some((start + line.len() - value.len() - 1, "missing space after `:`", help))
+        let (mut start, mut line) = lines.next()?;
+        if Key::of(line.trim_start_matches("- ")).is_some() {
+            // A second `:` on the line is a mistake of its own.
+            if self.index.text()[start..self.byte].contains(": ") {
+                return None;
             }
-            _ => is_required.then_some((start, "missing `:` after a key", help)),
+            (start, line) = lines.find(|(above, _)| self.column(*above) <= self.column(start))?;
         }
+        // The value continues over all lines without a key.
+        let above = lines.take_while(|(_, line)| Key::of(line.trim_start_matches("- ")).is_none());
+        if colon_without_space(line.trim_start_matches("- ")).is_none()
+            && let Some(first) = above.filter(|(above, _)| self.column(*above) <= self.column(start)).last()
+        {
+            (start, line) = first;
+        }
+        let content = line.trim_start_matches("- ");
+        start += line.len() - content.len();
+        if let Some(colon) = colon_without_space(content) {
+            Some((start + colon, "missing space after `:`", MISSING_COLON_HELP))
+        } else if Key::of(content).is_none() && !content.starts_with(['"', '\'', '[', '{']) {
+            Some((start, "missing `:` after a key", MISSING_COLON_HELP))
+        } else {
+            None
+        }
+    }
+
+    /// Finds a key that is indented as if it belonged to the value of the key on the line above.
+    fn key_below_a_value(&self) -> Option<Description> {
+        let mut lines = self.lines_before();
+        let (start, line) = lines.next().filter(|_| self.is("mapping values are not allowed"))?;
+        let (above, line_above) = lines.next()?;
+        let content = line_above.trim_start_matches("- ");
+        let above = above + line_above.len() - content.len();
+        let is_key = Key::of(line).is_some_and(|key| start + key.name.len() >= self.byte);
+        let has_value = Key::of(content).is_some_and(|key| !key.value.is_empty());
+        (is_key && has_value && self.column(above) < self.column(start)).then_some((
+            start,
+            "this key is indented more than the one above it, which has a value",
+            "align it with the other keys of its map",
+        ))
     }
 
     /// Finds a variable such as `${NAME}` in a list or a map in brackets, where its brackets end the value.
@@ -149,11 +212,10 @@ impl<'a> SyntaxError<'_, 'a> {
     /// Finds a key that is indented differently than those of every open map.
     fn misaligned_key(&self) -> Option<Description> {
         let (start, line) = self.lines_before().next()?;
-        let is_name = |key: &str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let name = line.split_once(':').map_or("", |(name, _)| name);
-        if name.is_empty() || !is_name(name) || start + name.len() < self.byte {
+        let name = Key::of(line)?.name;
+        if start + name.len() < self.byte {
             None
-        } else if self.is("expected key") {
+        } else if self.is("expected key") || (self.is("expected '-'") && self.is_within_entry(start)) {
             let message = "this key is not aligned with those above it";
             Some((start, message, "align it with the other keys of its map"))
         } else if self.is("expected '-'") && self.is_aligned_with_entry(start) {
@@ -175,14 +237,32 @@ impl<'a> SyntaxError<'_, 'a> {
         entry.is_some_and(|(start, _)| self.column(start) == self.column(byte))
     }
 
+    /// Returns whether a byte is right of the `-` of the last entry of a list before it, and left of the first key of that entry.
+    fn is_within_entry(&self, byte: usize) -> bool {
+        let entry = self.lines_before().find(|(start, line)| *start < byte && line.starts_with("- "));
+        entry.is_some_and(|(start, line)| {
+            let first_key = start + line.len() - line.trim_start_matches(['-', ' ']).len();
+            (self.column(start) + 1..self.column(first_key)).contains(&self.column(byte))
+        })
+    }
+
     fn column(&self, byte: usize) -> usize {
         self.index.position(byte).column
+    }
+
+    fn rest_of_line(&self, byte: usize) -> &'a str {
+        self.index.text()[byte..].lines().next().unwrap_or_default()
     }
 
     fn other(&self) -> Description {
         let (mut byte, mut parser_message) = (self.byte, self.parser_message);
         let mut before = self.lines_before().filter(|(start, _)| *start < byte);
-        if self.is("<document start>")
+        let is_colon = |byte: usize| self.index.text()[byte..].starts_with(':');
+        if self.is("<document start>") && is_colon(byte) {
+            return (byte, "missing space after `:`", MISSING_COLON_HELP);
+        } else if self.is("parsing a quoted") && self.rest_of_line(byte).contains("\\'") {
+            parser_message = "escaped single quote";
+        } else if self.is("<document start>")
             && let Some((start, line)) = before.next()
             && line.starts_with('%')
         {
@@ -199,6 +279,33 @@ impl<'a> SyntaxError<'_, 'a> {
     }
 }
 
+/// A line of a map: a name, as the properties of a configuration have it, a `:`, and perhaps a value.
+struct Key<'a> {
+    name: &'a str,
+    value: &'a str,
+}
+
+impl<'a> Key<'a> {
+    fn of(line: &'a str) -> Option<Self> {
+        let (name, value) = line.split_once(':')?;
+        let is_key = !name.is_empty() && is_name(name) && (value.is_empty() || value.starts_with(' '));
+        is_key.then_some(Self { name, value: value.trim() })
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Returns the place of the `:` after a name, perhaps in quotes, that is followed by a value without a space.
+fn colon_without_space(line: &str) -> Option<usize> {
+    let (name, value) = line.split_once(':')?;
+    let unquoted = name.trim_matches(['"', '\'']);
+    (is_name(unquoted) && !value.is_empty() && !value.starts_with([' ', '/'])).then_some(name.len())
+}
+
+const MISSING_COLON_HELP: &str = "write `key: value`, with a space after the `:`";
+
 /// Maps part of a message of saphyr-parser to our message and help. The first match wins.
 const SYNTAX: &[(&str, &str, &str)] = &[
     (
@@ -206,7 +313,7 @@ const SYNTAX: &[(&str, &str, &str)] = &[
         "unexpected `:`",
         "align the keys of a map; put a space after the `:`, and quotes around a value that contains `: `",
     ),
-    ("':' may not precede", "missing space after `:`", "write `key: value`, with a space after the `:`"),
+    ("':' may not precede", "missing space after `:`", MISSING_COLON_HELP),
     ("'-' must be followed", "tab after `-`", "use spaces"),
     ("sequence entries", "unexpected `- `", "put each item on its own line, aligned with the other items"),
     ("only valid inside a block", "unexpected `-`", BRACKETS),
@@ -223,6 +330,7 @@ const SYNTAX: &[(&str, &str, &str)] = &[
         "close the quotes; write `\\\\` for a `\\` in double quotes",
     ),
     ("trailing content after", "text after the closing quote", "put quotes around the whole value"),
+    ("escaped single quote", "`\\'` in double quotes", "write `'`: in double quotes, it needs no `\\`"),
     (
         "parsing a quoted",
         "unknown escape sequence in double quotes",
@@ -246,7 +354,11 @@ const SYNTAX: &[(&str, &str, &str)] = &[
         "anchor or alias without a name",
         "put quotes around a value that starts with `&` or `*`",
     ),
-    ("block scalar", "malformed block after `|` or `>`", "indent each line of the block with spaces"),
+    (
+        "block scalar",
+        "malformed block after `|` or `>`",
+        "indent each line of the block with spaces, or put quotes around a value that starts with `|` or `>`",
+    ),
     (
         "directive",
         "unsupported `%` directive",
