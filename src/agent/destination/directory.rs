@@ -163,6 +163,11 @@ impl DirectoryHandle {
             .is_ok_and(|open| rustix::fs::stat(&self.path).is_ok_and(|found| is_same_file(&open, &found)))
     }
 
+    /// Returns whether both are handles of the same directory.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.stat().is_ok_and(|one| other.stat().is_ok_and(|other| is_same_file(&one, &other)))
+    }
+
     /// Returns the user that the directory belongs to.
     pub(crate) fn owner(&self) -> Result<u32, DirectoryError> {
         Ok(self.stat()?.st_uid)

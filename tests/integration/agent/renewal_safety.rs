@@ -436,6 +436,15 @@ async fn an_old_copy_of_the_storage_is_replaced_by_what_the_running_agent_knows(
     copy(&fixture.path("backup").join("."), &fixture.storage());
     running.control.reload();
     wait_until("the newer identity is renewed", || fixture.cluster.generation(BOT) == Some(4)).await;
+    wait_until("the identity is saved", || is_saved(&fixture) && fixture.stored_generation() == 4).await;
+    // After the agent has noticed that there is no identity any more.
+    let joins = fixture.call_count(method::JOIN);
+    std::fs::remove_file(fixture.storage().join("tlscert")).unwrap();
+    running.control.reload();
+    wait_until("the agent has tried to join", || fixture.call_count(method::JOIN) > joins).await;
+    copy(&fixture.path("backup").join("."), &fixture.storage());
+    running.control.reload();
+    wait_until("the newest identity is renewed", || fixture.cluster.generation(BOT) == Some(5)).await;
     running.stop().await.unwrap();
     assert!(!fixture.cluster.is_locked(BOT));
 }

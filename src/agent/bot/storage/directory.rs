@@ -18,8 +18,8 @@
 //! there to get the keys.
 //!
 //! So neither this agent nor the next one presents a generation that the cluster has replaced, and no newer identity is overwritten.
-//! If an older identity of the same user is restored into the directory itself, the agent saves the last one again.
-//! Files that are removed from the directory are not restored: an operator may remove them to make the bot join.
+//! If an older identity of the same user is restored into the directory itself, the agent saves the last one again, also if its files
+//! were removed first. Files that are only removed are not restored: an operator may remove them to make the bot join.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -63,6 +63,8 @@ struct OpenStorage {
     /// The resources that saving the next identity needs.
     reserved: Option<Reserved>,
     known: Known,
+    /// The last identity, if it has been removed from the directory since.
+    removed: Option<Known>,
     /// The certificate of the identity that was stored when the test before a request was made.
     known_at_request: Option<Vec<u8>>,
     /// The user that the directory belonged to when it was opened.
@@ -107,9 +109,10 @@ impl DirectoryStorage {
         // Only a bot with key pairs needs them, and reads them itself.
         let key_files = read_key_files(&open.directory).unwrap_or_default();
         let found = Known { identity: read_identity(&open.directory)?, key_files };
-        if found.is_outdated_by(&open.known) {
+        if found.is_outdated_by(open.latest()) {
             let reserved = open.release_reserved();
-            open.known = open.known.merge(found, &open.directory, &self.target.access)?.0;
+            let merged = open.latest().merge(found, &open.directory, &self.target.access)?.0;
+            open.set_known(merged);
             tracing::warn!(
                 storage = %self.target.path.display(),
                 "an older identity was restored while the agent was running: saved the bot's identity again"
@@ -118,7 +121,7 @@ impl DirectoryStorage {
                 open.reserve(&self.target.access, with_keys)?;
             }
         } else {
-            open.known = found;
+            open.set_known(found);
         }
         Ok(open.known.identity.clone())
     }
@@ -158,6 +161,7 @@ impl DirectoryStorage {
         let mut open = self.follow()?;
         if let Some(stored) = &open.known.identity
             && open.known.certificate() != open.known_at_request
+            && stored.identity.user.der != identity.user.der
             && !replaces(identity, &stored.identity)
         {
             tracing::warn!(
@@ -185,6 +189,7 @@ impl DirectoryStorage {
             renewal_pending: false,
             used_elsewhere: false,
         });
+        open.removed = None;
         if let Some(keys) = keys {
             open.known.key_files = without_empty(keys.encode()?);
         }
@@ -225,18 +230,21 @@ impl DirectoryStorage {
     /// Returns the directory at the path, after moving there if it is not the one that is open.
     fn follow(&self) -> Result<MutexGuard<'_, OpenStorage>, StorageError> {
         let mut open = lock(&self.open);
-        if open.directory.is_at_its_path() {
-            // A restored copy may have replaced the file, which another agent could lock then.
-            if !open.lock.is_of(&open.directory) {
-                open.lock = Arc::new(open.directory.lock_storage()?);
+        if !open.directory.is_at_its_path() {
+            let directory = self.target.open()?;
+            // Not if only the look-up has failed.
+            if !directory.is_same_as(&open.directory) {
+                self.move_to(&mut open, directory).map_err(|error| StorageError::Replaced {
+                    path: self.target.path.clone(),
+                    error: Box::new(error),
+                })?;
+                return Ok(open);
             }
-            return Ok(open);
         }
-        let directory = self.target.open()?;
-        self.move_to(&mut open, directory).map_err(|error| StorageError::Replaced {
-            path: self.target.path.clone(),
-            error: Box::new(error),
-        })?;
+        // A restored copy may have replaced the file, which another agent could lock then.
+        if !open.lock.is_of(&open.directory) {
+            open.lock = Arc::new(open.directory.lock_storage()?);
+        }
         Ok(open)
     }
 
@@ -262,8 +270,10 @@ impl DirectoryStorage {
         let shared = open.lock.is_of(&directory).then(|| Arc::clone(&open.lock));
         let mut new = OpenStorage::new(&self.target, directory, shared)?;
         let found = Known::read(&new.directory)?;
-        let (known, is_saved) = open.known.merge(found, &new.directory, &self.target.access)?;
-        new.known = known;
+        let last = if found.identity.is_some() { open.latest() } else { &open.known };
+        let (known, is_saved) = last.merge(found, &new.directory, &self.target.access)?;
+        new.removed = open.removed.take();
+        new.set_known(known);
         new.known_at_request = open.known_at_request.clone();
         if let Some(with_keys) = open.release_reserved() {
             new.reserve(&self.target.access, with_keys)?;
@@ -281,6 +291,10 @@ impl DirectoryStorage {
             );
         }
         *open = new;
+        // The directory can be the same one, mounted once more.
+        if read_identity(&open.directory)?.is_some_and(|stored| stored.used_elsewhere) {
+            open.directory.remove_file(RENEWAL_MARKER)?;
+        }
         Ok(())
     }
 }
@@ -338,7 +352,22 @@ impl OpenStorage {
                 tracing::warn!(storage = %path.display(), "completed an interrupted save of the identity");
             }
         }
-        Ok(Self { directory, reserved: None, known: Known::default(), known_at_request: None, owner, lock })
+        let known = Known::default();
+        Ok(Self { directory, reserved: None, known, removed: None, known_at_request: None, owner, lock })
+    }
+
+    /// Returns what was known last, or before the identity was removed.
+    fn latest(&self) -> &Known {
+        self.removed.as_ref().unwrap_or(&self.known)
+    }
+
+    fn set_known(&mut self, known: Known) {
+        let previous = std::mem::replace(&mut self.known, known);
+        if self.known.identity.is_some() {
+            self.removed = None;
+        } else if previous.identity.is_some() {
+            self.removed = Some(previous);
+        }
     }
 
     fn reserve(&mut self, access: &ReaderAccess, with_keys: bool) -> Result<(), StorageError> {
@@ -362,7 +391,9 @@ impl OpenStorage {
     fn mark_left(&self, next: &Known) -> Result<(), io::Error> {
         let (Some(left), Some(next)) = (&self.known.identity, &next.identity) else { return Ok(()) };
         let is_same = left.identity.user.der == next.identity.user.der;
-        if left.renewal_pending || !(is_same || replaces(&next.identity, &left.identity)) {
+        // Without a generation or a join state, nothing can lock the bot.
+        let can_lock = left.identity.user.renewable || !self.known.key_files.is_empty();
+        if !can_lock || left.renewal_pending || !(is_same || replaces(&next.identity, &left.identity)) {
             return Ok(());
         }
         match self.directory.write_marker(RENEWAL_MARKER, left_marker(&left.identity).as_bytes()) {
@@ -467,4 +498,24 @@ fn location(directory: &DirectoryHandle) -> String {
 /// Returns a grant for the configured readers. Saving the identity matters more than granting them access to it.
 fn best_effort(access: &ReaderAccess) -> ReaderGrant {
     access.resolve().map(|(grant, _)| grant).unwrap_or_default().best_effort(&SECRET_FILES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::platform::Clock;
+    use crate::agent::recordings::copy_recorded_directory;
+
+    #[test]
+    fn a_directory_that_is_mounted_once_more_is_not_marked_as_used_elsewhere() {
+        let directory = copy_recorded_directory("storage");
+        let target = DirectoryTarget::with_defaults(directory.path());
+        let storage = DirectoryStorage::open(target, RecurringWarnings::new(Clock::system())).unwrap();
+        storage.load().unwrap().unwrap();
+        let again = storage.target.open().unwrap();
+        assert!(again.is_same_as(&lock(&storage.open).directory));
+        storage.move_to(&mut lock(&storage.open), again).unwrap();
+        let stored = storage.load().unwrap().unwrap();
+        assert!(!stored.renewal_pending && !stored.used_elsewhere);
+    }
 }
