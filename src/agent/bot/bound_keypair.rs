@@ -54,6 +54,15 @@ pub enum BoundKeypairError {
 }
 
 impl BoundKeypairError {
+    /// Returns true if there is no value, rather than one that cannot be read or used.
+    fn is_about_a_missing_value(&self) -> bool {
+        match self {
+            Self::Unreadable { error, .. } => error.kind() == io::ErrorKind::NotFound,
+            Self::Empty { .. } => true,
+            Self::StaticKey { .. } | Self::NotBase64 => false,
+        }
+    }
+
     /// Returns advice for the operator.
     #[must_use]
     pub fn hint(&self) -> Hint {
@@ -152,7 +161,7 @@ impl BoundKeypairSources {
         let secret =
             self.registration_secret.as_ref().map(|source| source.read("registration secret", warnings));
         let secret = match secret.transpose() {
-            Err(error) if has_joined => {
+            Err(error) if has_joined && error.is_about_a_missing_value() => {
                 tracing::debug!("joining without a registration secret: {}", error_chain(&error));
                 None
             }
@@ -220,6 +229,7 @@ fn read_file(
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
 
     use super::*;
     use crate::agent::platform::{Clock, Exposure};
@@ -297,6 +307,23 @@ mod tests {
         assert!(matches!(error, BoundKeypairError::StaticKey { error: KeyError::NotPem, .. }), "{error:?}");
         let error = failed(serde_json::json!({}), &[(STATIC_KEY, "!hunter2")]);
         assert!(matches!(error, BoundKeypairError::NotBase64), "{error:?}");
+    }
+
+    #[test]
+    fn a_bot_that_has_joined_needs_no_secret_but_is_told_if_the_file_cannot_be_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let [missing, empty] = ["missing", "empty"].map(|name| directory.path().join(name));
+        std::fs::write(&empty, "\n").unwrap();
+        let read = |path: &Path| {
+            let settings = serde_json::json!({ "bound_keypair": { "registration_secret_path": path } });
+            let sources =
+                BoundKeypairSources::new(&serde_json::from_value(settings).unwrap(), &Environment::default());
+            sources.read_blocking(true, &RecurringWarnings::new(Clock::system()))
+        };
+        for path in [&missing, &empty] {
+            assert!(read(path).unwrap().registration_secret.is_none());
+        }
+        assert!(matches!(read(directory.path()), Err(BoundKeypairError::Unreadable { .. })));
     }
 
     #[test]
