@@ -91,6 +91,8 @@ pub fn prepare_directory(
     let handle = target.open()?;
     // Held until everything has its owner and its ACL, so that no agent changes the files meanwhile.
     let lock = handle.lock_for_update()?;
+    // What an interrupted agent has left would keep its owner.
+    handle.recover_locked()?;
     if handle.open_current_generation_directory()?.is_some() {
         // The owner and the ACL of what cannot be removed now do not matter: the agent removes it.
         let _leftover = handle.restore_plain_files_locked(&lock)?;
@@ -319,6 +321,18 @@ mod tests {
         prepare_directory(&directory(root.path()), &["cockroach/"], users, true).unwrap();
         let modes = files.map(|file| fs::metadata(file).unwrap().mode() & 0o777);
         assert_eq!(modes, [0o600, 0o644]);
+    }
+
+    #[test]
+    fn what_an_interrupted_agent_has_left_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let staged = root.path().join(".tbot-staged");
+        fs::create_dir(&staged).unwrap();
+        fs::write(staged.join("key"), "").unwrap();
+        let own = own_user();
+        let users = DirectoryUsers { bot: &own, reader: None, owner: None };
+        prepare_directory(&directory(root.path()), &["key"], users, false).unwrap();
+        assert!(!staged.exists());
     }
 
     #[test]
