@@ -164,7 +164,7 @@ services! {
         access: Kubernetes,
         oneshot: true,
         long_lived: false,
-        scoped: false,
+        scoped: true,
         destination: Files(&[CLUSTER_FILES, KUBECONFIG_FILES]),
         listener: None,
         successor: None,
@@ -333,7 +333,7 @@ services! {
         destination: Files(&[SVID_FILES]),
         listener: None,
         successor: Some(
-            "use `workload-identity-x509`, and `workload-identity-jwt` instead of `jwts`; Teleport 17 and newer know both",
+            "use `workload-identity-x509`, and `workload-identity-jwt` instead of `jwts`; Teleport 17 and newer support both",
         ),
         variables: &[],
         command: Some(command("Add an X.509 SVID by path (deprecated)", "--destination /opt/machine-id --svid-path /web", &[
