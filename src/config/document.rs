@@ -34,6 +34,7 @@ pub(super) fn recognize(document: &Value) -> Option<Diagnostic> {
         true => chart_values(map),
         false => chart_values(map)
             .or_else(|| manifest(map))
+            .or_else(|| chart_of_another_chart(map))
             .or_else(|| configuration_of_machine(map))
             .or_else(|| single_service(map))
             .or_else(|| below_another_key(map)),
@@ -92,8 +93,14 @@ fn configuration_of_machine(map: &Map<String, Value>) -> Option<OtherDocument<'s
     })
 }
 
-/// Recognizes a configuration, or values of the chart, below a key of another program, such as that of a chart which contains
-/// the chart.
+/// Recognizes the values of a chart that contains the chart, such as those of Teleport's plugins, which have a key `teleport` as well.
+fn chart_of_another_chart(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
+    map.iter()
+        .filter(|(key, _)| !vocabulary::is_property_name(key))
+        .find_map(|(key, value)| chart_values(value.as_object()?).map(|chart| OtherDocument { key, ..chart }))
+}
+
+/// Recognizes a configuration below a key of another program.
 fn below_another_key(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
     map.iter().filter(|(key, _)| !vocabulary::is_property_name(key)).find_map(|(key, value)| {
         if contains_block(value) {
@@ -104,14 +111,10 @@ fn below_another_key(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
             });
         }
         let inner = value.as_object()?;
-        let other = chart_values(inner).map(|chart| OtherDocument { key, ..chart });
-        let is_configuration = || OWN_KEYS.iter().any(|own| inner.contains_key(*own));
-        other.or_else(|| {
-            is_configuration().then_some(OtherDocument {
-                key,
-                what: "a file that contains a configuration below another key",
-                help: "write what is below this key to a separate file, without the key",
-            })
+        OWN_KEYS.iter().any(|own| inner.contains_key(*own)).then_some(OtherDocument {
+            key,
+            what: "a file that contains a configuration below another key",
+            help: "write what is below this key to a separate file, without the key",
         })
     })
 }
