@@ -79,7 +79,10 @@ fn check_server(key: &str, address: &str, severity: Severity, findings: &mut Fin
             Code::AddressWithoutPort,
             pointer,
             "address has no port; assuming 443",
-            "write `<host>:<port>`",
+            match key {
+                "auth_server" => "write `<host>:3025`, or `proxy_server: <host>:443` if this is a proxy",
+                _ => "write `<host>:<port>`",
+            },
         ),
         Ok(parsed) => {
             // `auth_server` has checks of its own, because it may also be the address of a proxy.
