@@ -5,7 +5,7 @@ use std::fmt;
 use super::code::Severity;
 use super::report::Report;
 use super::terminal::Terminal;
-use super::{github, human, json, sarif};
+use super::{Target, github, human, json, sarif};
 use crate::untrusted::escape;
 use crate::yaml::internal::MASK;
 
@@ -85,7 +85,10 @@ pub fn summary(reports: &[Report<'_>]) -> String {
     match reports {
         [] => found,
         [report] => {
-            let name = escape(report.source().name());
+            let mut targets = report.diagnostics().map(|diagnostic| &diagnostic.target).peekable();
+            let is_about_file =
+                targets.peek().is_none() || !targets.all(|target| matches!(target, Target::Override(_)));
+            let name = escape(if is_about_file { report.source().name() } else { "flags and variables" });
             match valid_only {
                 0 => format!("{found} in {name}{limit}"),
                 _ => format!("{found} in {name}{limit}: valid, but this version of tbot cannot start it"),

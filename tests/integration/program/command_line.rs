@@ -158,6 +158,21 @@ fn without_a_file_the_help_names_flags() {
 }
 
 #[test]
+fn an_error_in_a_flag_is_not_counted_as_one_in_the_file() {
+    let run = |flags: &[&str]| {
+        let line = [&["start", "-c", "tbot.yaml"], flags].concat();
+        let finished =
+            tbot(Telemetry::ClosedPort, &line).file("tbot.yaml", "version: v2\nproxy_server: a:443\n").run();
+        assert_eq!(finished.status, Some(3), "{}", finished.stderr);
+        finished.stderr
+    };
+    let report = run(&["--join-method=iamm", "--destination-dir=out"]);
+    assert!(report.contains("error: invalid configuration: 1 error in flags and variables\n"), "{report}");
+    let report = run(&["--join-method=iamm"]);
+    assert!(report.contains(" in tbot.yaml\n"), "{report}");
+}
+
+#[test]
 fn help_for_a_flag_names_flags() {
     let address = ["--proxy-server=a:443", "--join-method=token", "--token=a"];
     for (flags, code, help) in [
