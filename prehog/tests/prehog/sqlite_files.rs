@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
+use prehog::Options;
+use prehog::server::Listeners;
 use prehog::start::Submission;
 use prehog::store::{Store, StoreError};
 use serde_json::json;
 
-use crate::fixture::{INBOX, STORE, schema, sqlite_in, start, stored};
+use crate::fixture::{INBOX, STORE, fixed_clock, noon, schema, sqlite_in, start, stored};
 use crate::stores::{MONDAY, submission};
 
 /// The files as version 2 of the schema had them, with starts that are counted and starts that are still in the inbox.
@@ -244,4 +246,15 @@ fn ids_of_a_future_day_are_removed_in_time() {
         store.forget_ids(MONDAY.plus(later)).unwrap();
     }
     assert_eq!(ids(), 0);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_stopped_at_once_creates_no_files_afterwards() {
+    let directory = tempfile::tempdir().unwrap();
+    let events = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listeners = Listeners { events, report: None, metrics: None };
+    let options = Options::new(fixed_clock(noon()));
+    prehog::serve(listeners, sqlite_in(directory.path()), options, async {}).await.unwrap();
+    assert!(directory.path().join(STORE).exists());
+    directory.close().unwrap();
 }
