@@ -31,7 +31,7 @@ pub(super) fn convert(file: &Value, config: &ConfigV1) -> Conversion {
                 conversion.insert("credential_ttl", value.clone());
                 conversion.record_move("/credential_ttl", "/certificate_ttl");
                 let message =
-                    "`certificate_ttl` becomes `credential_ttl`, which agents know since Teleport 17";
+                    "`certificate_ttl` becomes `credential_ttl`, which agents support from Teleport 17 on";
                 let help = "if an older agent must read the converted file, write `certificate_ttl` in it";
                 conversion.diagnostics.push(
                     Diagnostic::new(

@@ -319,8 +319,8 @@ impl LoadOutcome {
         self.report(
             Diagnostic::new(Code::Version1, Target::Value(Pointer::root().key("version")), message)
                 .with_help(
-                    "`tbot migrate` prints it as version 2, in the form that agents since Teleport 18 read, and agents since \
-                     Teleport 19 require",
+                    "`tbot migrate` prints it as version 2, in a form that agents can read from Teleport 18 on, and require from \
+                     Teleport 19 on",
                 ),
         );
         let converted = convert_v1::convert(&file, &config);

@@ -195,8 +195,8 @@ codes! {
     Deprecated       "deprecated"        Note    Meaning   "0.1.0" "A property, value or type has a newer replacement.";
     NothingToDeliver "nothing-to-deliver" Note   Meaning   "0.1.0" "No credentials are delivered. There are no services, or credentials are written only to memory, which is lost when the program exits.";
     Placeholder      "placeholder"       Warning Meaning   "0.1.0" "A template or a placeholder was not filled in. An error if it cannot be parsed.";
-    StrayCharacter   "stray-character"   Warning Meaning   "0.1.0" "A value contains a character that is not meant. It is a typographic quotation mark, an invisible character, or a space at one end.";
-    UnusualPort      "unusual-port"      Warning Meaning   "0.1.0" "The port of a proxy is usually that of another server. `tbot` uses the port of the proxy's web UI.";
+    StrayCharacter   "stray-character"   Warning Meaning   "0.1.0" "A value contains a stray character. It is a typographic quotation mark, an invisible character, or a space or line break at one end.";
+    UnusualPort      "unusual-port"      Warning Meaning   "0.1.0" "A proxy has the usual port of another server. `tbot` uses the port of the proxy's web UI.";
     SecretLooksLikePath "secret-looks-like-path" Warning Meaning "0.1.0" "A registration secret looks like a path. It is used as it is written; `registration_secret_path` names a file.";
     NotExpanded      "not-expanded"      Warning Meaning   "0.1.0" "A variable or `~` in a value is not expanded. The value contains `${...}` or `$NAME`, or starts with `~`.";
     AddressWithoutPort "address-without-port" Warning Meaning "0.1.0" "An address has no port; 443 is assumed.";

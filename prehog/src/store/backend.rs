@@ -170,7 +170,9 @@ pub enum StoreError {
     #[error("{0} exists; another backup is running, or was killed: remove the file if none is running")]
     BackupRunning(PathBuf),
     /// A ClickHouse store cannot be copied to a file.
-    #[error("a ClickHouse server makes backups itself, such as with BACKUP DATABASE")]
+    #[error(
+        "prehog cannot back up a ClickHouse store: use the server's own backups, such as BACKUP DATABASE"
+    )]
     BackupUnsupported,
     /// A file of a SQLite store was deleted or replaced while it was open.
     #[error("{0} was deleted or replaced while the store was open")]

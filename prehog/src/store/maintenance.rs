@@ -48,7 +48,7 @@ impl Default for LastAttempts {
         Self {
             fold: LastAttempt::new("stored events cannot be counted; this is retried"),
             record_maintenance: LastAttempt::new(
-                "the day cannot be recorded, so nothing expires; this is retried every hour",
+                "cannot record that the store was maintained today, so no data expires; this is retried every hour",
             ),
             forget_ids: LastAttempt::new("expired ids cannot be removed; this is retried every hour"),
             remove_starts: LastAttempt::new("expired starts cannot be removed; this is retried every hour"),

@@ -105,7 +105,7 @@ pub(super) async fn drain(listeners: Vec<Connections>) {
     match count(&open) {
         0 => return,
         count => tracing::info!(
-            "waiting up to {} for {count} open connections before the stop",
+            "shutting down: waiting up to {} for {count} open connections to end",
             Rounded(DRAIN_LIMIT)
         ),
     }

@@ -52,7 +52,10 @@ impl RunningAgent {
         changed: watch::Sender<()>,
     ) {
         let mut known = KnownStates::default();
-        let mut retry = StreamRetry::new("watch for CA rotations", "scheduled renewals must follow them");
+        let mut retry = StreamRetry::new(
+            "watch for CA rotations",
+            "the agent follows a rotation only at its next scheduled renewals",
+        );
         loop {
             let Some(identity) = valid_identity(&mut current, &self.bot.clock).await else { return };
             let started = Instant::now();

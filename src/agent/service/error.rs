@@ -57,13 +57,13 @@ pub enum OutputError {
     #[error(transparent)]
     SshAddress(#[from] SshAddressError),
     /// The cluster advertises no address of a proxy, and the agent is connected to an auth server.
-    #[error("the cluster advertises no address of a proxy, which ssh_config and known_hosts contain")]
+    #[error("the cluster advertises no address of a proxy, but ssh_config and known_hosts must contain one")]
     NoProxyAddress,
     /// A certificate was issued that has expired according to this machine's clock.
     #[error("the certificate that was just issued has already expired")]
     AlreadyExpired,
     /// None of the host CAs of the cluster issued the proxy's certificate for Kubernetes.
-    #[error("the auth server returned no host CA of the cluster {0}, which a kubeconfig contains")]
+    #[error("the auth server returned no host CA of the cluster {0}, but a kubeconfig must contain it")]
     NoHostAuthority(String),
     /// The bot may not impersonate any role.
     #[error("the bot {0} may not impersonate any role")]

@@ -296,7 +296,11 @@ fn file_inside<'w, 'a>(
         return Some((Severity::Error, "the agent reads this file, and overwrites it", owner));
     }
     let others = occupied.writers.iter().find(|writer| writer.kind() == WriterKind::Files)?;
-    Some((Severity::Warning, "the agent reads this file from a directory that it writes for others", others))
+    Some((
+        Severity::Warning,
+        "the agent reads this file from a directory in which it delivers credentials to other programs",
+        others,
+    ))
 }
 
 fn same_destination(
@@ -310,12 +314,10 @@ fn same_destination(
     let what = if property == "path" { "directory" } else { "Secret" };
     if other.kind() != WriterKind::Storage {
         let message = match name {
-            None => "two services write to this Secret, and each removes the files of the other".to_owned(),
+            None => "two services write to this Secret, and remove each other's files".to_owned(),
             Some(name) => {
                 let file = if writer.is_fixed(name) { &format!("`{name}`") } else { "the same file" };
-                format!(
-                    "two services write {file} to this destination, and each overwrites that of the other"
-                )
+                format!("two services write {file} to this destination, and overwrite each other's file")
             }
         };
         return related_to(Diagnostic::new(Code::SameDestination, target, message), other)

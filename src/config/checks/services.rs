@@ -179,7 +179,7 @@ fn check_deprecated(service: &Service, pointer: &Pointer, findings: &mut Finding
             findings.deprecated(
                 target,
                 "`certificate_ttl` is the old name of `credential_ttl`",
-                "use `credential_ttl`, which agents know since Teleport 17; older agents know neither in a service",
+                "use `credential_ttl`, which agents support from Teleport 17 on; older agents support neither key in a service",
             );
         }
     }

@@ -61,7 +61,7 @@ pub enum RenewalError {
         error: BoundKeypairError,
     },
     /// The response to a join with the stored certificate was lost, so the server may have incremented the generation.
-    #[error("the bot joined again, and it is unknown whether the server performed the join")]
+    #[error("the bot requested to join again, and it is unknown whether the server performed the join")]
     JoinResponseLost {
         /// The cause.
         #[source]

@@ -196,7 +196,10 @@ impl DirectoryStorage {
         // The identity is saved, and the marker has no effect on it.
         if let Err(error) = open.directory.remove_file(RENEWAL_MARKER) {
             let error = error_line(&error, error.hint().as_ref());
-            self.warnings.warn(IDENTITY, format_args!("the identity is saved, but {error}"));
+            self.warnings.warn(
+                IDENTITY,
+                format_args!("saved the identity, but not everything was cleaned up: {error}"),
+            );
         }
         Ok(())
     }

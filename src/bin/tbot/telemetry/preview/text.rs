@@ -59,7 +59,7 @@ fn write_property(
         let parts: String = parts.filter_map(|part| Some(format!(" - {}", part.value.as_ref()?))).collect();
         writeln!(
             stdout,
-            "    sent as {total}{parts} = {rest}: without the counts below, which are sent, too"
+            "    sent as {total}{parts} = {rest}: without the counts below, each sent by itself"
         )?;
     }
     Ok(())
