@@ -95,14 +95,13 @@ fn configuration_of_machine(map: &Map<String, Value>) -> Option<OtherDocument<'s
 
 /// Recognizes the values of a chart that contains the chart, such as those of Teleport's plugins, which have a key `teleport` as well.
 fn chart_of_another_chart(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
-    map.iter()
-        .filter(|(key, _)| !vocabulary::is_property_name(key))
+    other_keys(map)
         .find_map(|(key, value)| chart_values(value.as_object()?).map(|chart| OtherDocument { key, ..chart }))
 }
 
 /// Recognizes a configuration below a key of another program.
 fn below_another_key(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
-    map.iter().filter(|(key, _)| !vocabulary::is_property_name(key)).find_map(|(key, value)| {
+    other_keys(map).find_map(|(key, value)| {
         if contains_block(value) {
             return Some(OtherDocument {
                 key,
@@ -117,6 +116,11 @@ fn below_another_key(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
             help: "write what is below this key to a separate file, without the key",
         })
     })
+}
+
+/// Iterates over the keys that no configuration has, with their values.
+fn other_keys(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    map.iter().filter(|(key, _)| !vocabulary::is_property_name(key))
 }
 
 /// Returns whether a value is the text of a configuration, or contains it, as in the `data` of a ConfigMap.

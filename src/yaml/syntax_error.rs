@@ -69,7 +69,7 @@ impl<'a> SyntaxError<'_, 'a> {
     fn template(&self) -> Option<usize> {
         let mut lines = self.lines_before().take(2);
         let is_template = |line: &str| ["{{", "{%", "{#"].iter().any(|open| line.starts_with(open));
-        if let Some((start, _)) = lines.find(|(_, line)| is_template(line.trim_start_matches("- "))) {
+        if let Some((start, _)) = lines.find(|line| is_template(without_dashes(*line).1)) {
             return Some(start);
         }
         let (start, line) = self.line(self.index.position(self.byte).line)?;
@@ -156,40 +156,38 @@ impl<'a> SyntaxError<'_, 'a> {
         if !self.expects_no_key() {
             return None;
         }
+        let has_key = |line| Key::of(without_dashes(line).1).is_some();
         let mut lines = self.lines_before().filter(|(start, _)| *start < self.byte);
-        let (mut start, mut line) = lines.next()?;
-        if Key::of(line.trim_start_matches("- ")).is_some() {
+        let mut line = lines.next()?;
+        if has_key(line) {
             // A second `:` on the line is a mistake of its own.
-            if self.index.text()[start..self.byte].contains(": ") {
+            if self.index.text()[line.0..self.byte].contains(": ") {
                 return None;
             }
-            (start, line) = lines.find(|(above, _)| self.column(*above) <= self.column(start))?;
+            line = lines.find(|(above, _)| self.column(*above) <= self.column(line.0))?;
+        }
+        let missing_space = |line| {
+            let (start, content) = without_dashes(line);
+            Some((start + colon_without_space(content)?, "missing space after `:`", MISSING_COLON_HELP))
+        };
+        if let Some(found) = missing_space(line) {
+            return Some(found);
         }
         // The value continues over all lines without a key.
-        let above = lines.take_while(|(_, line)| Key::of(line.trim_start_matches("- ")).is_none());
-        if colon_without_space(line.trim_start_matches("- ")).is_none()
-            && let Some(first) = above.filter(|(above, _)| self.column(*above) <= self.column(start)).last()
-        {
-            (start, line) = first;
-        }
-        let content = line.trim_start_matches("- ");
-        start += line.len() - content.len();
-        if let Some(colon) = colon_without_space(content) {
-            Some((start + colon, "missing space after `:`", MISSING_COLON_HELP))
-        } else if Key::of(content).is_none() && !content.starts_with(['"', '\'', '[', '{']) {
-            Some((start, "missing `:` after a key", MISSING_COLON_HELP))
-        } else {
-            None
-        }
+        let above = lines.take_while(|line| !has_key(*line));
+        let first = above.filter(|(above, _)| self.column(*above) <= self.column(line.0)).last();
+        let line = first.unwrap_or(line);
+        let (start, content) = without_dashes(line);
+        let is_key = !has_key(line) && !content.starts_with(['"', '\'', '[', '{']);
+        missing_space(line)
+            .or_else(|| is_key.then_some((start, "missing `:` after a key", MISSING_COLON_HELP)))
     }
 
     /// Finds a key that is indented as if it belonged to the value of the key on the line above.
     fn key_below_a_value(&self) -> Option<Description> {
         let mut lines = self.lines_before();
         let (start, line) = lines.next().filter(|_| self.is("mapping values are not allowed"))?;
-        let (above, line_above) = lines.next()?;
-        let content = line_above.trim_start_matches("- ");
-        let above = above + line_above.len() - content.len();
+        let (above, content) = without_dashes(lines.next()?);
         let is_key = Key::of(line).is_some_and(|key| start + key.name.len() >= self.byte);
         let has_value = Key::of(content).is_some_and(|key| !key.value.is_empty());
         (is_key && has_value && self.column(above) < self.column(start)).then_some((
@@ -233,17 +231,20 @@ impl<'a> SyntaxError<'_, 'a> {
 
     /// Returns whether the last entry of a list before a byte begins in the same column.
     fn is_aligned_with_entry(&self, byte: usize) -> bool {
-        let entry = self.lines_before().find(|(start, line)| *start < byte && line.starts_with("- "));
-        entry.is_some_and(|(start, _)| self.column(start) == self.column(byte))
+        self.entry_before(byte).is_some_and(|(start, _)| self.column(start) == self.column(byte))
     }
 
     /// Returns whether a byte is right of the `-` of the last entry of a list before it, and left of the first key of that entry.
     fn is_within_entry(&self, byte: usize) -> bool {
-        let entry = self.lines_before().find(|(start, line)| *start < byte && line.starts_with("- "));
-        entry.is_some_and(|(start, line)| {
-            let first_key = start + line.len() - line.trim_start_matches(['-', ' ']).len();
-            (self.column(start) + 1..self.column(first_key)).contains(&self.column(byte))
+        self.entry_before(byte).is_some_and(|entry| {
+            let (first_key, _) = without_dashes(entry);
+            (self.column(entry.0) + 1..self.column(first_key)).contains(&self.column(byte))
         })
+    }
+
+    /// Returns the line of the last entry of a list before a byte.
+    fn entry_before(&self, byte: usize) -> Option<(usize, &'a str)> {
+        self.lines_before().find(|(start, line)| *start < byte && line.starts_with("- "))
     }
 
     fn column(&self, byte: usize) -> usize {
@@ -291,6 +292,15 @@ impl<'a> Key<'a> {
         let is_key = !name.is_empty() && is_name(name) && (value.is_empty() || value.starts_with(' '));
         is_key.then_some(Self { name, value: value.trim() })
     }
+}
+
+/// Returns the content of an entry of a list, or of any other line, with the byte at which it starts.
+fn without_dashes((start, line): (usize, &str)) -> (usize, &str) {
+    let mut content = line;
+    while let Some(rest) = content.strip_prefix("- ") {
+        content = rest.trim_start();
+    }
+    (start + line.len() - content.len(), content)
 }
 
 fn is_name(name: &str) -> bool {
