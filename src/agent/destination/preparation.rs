@@ -91,7 +91,7 @@ pub fn prepare_directory(
     let handle = target.open()?;
     // Held until everything has its owner and its ACL, so that no agent changes the files meanwhile.
     let lock = handle.lock_for_update()?;
-    // What an interrupted agent has left would keep its owner.
+    // Files of an interrupted write would keep their owner.
     handle.recover_locked()?;
     if handle.open_current_generation_directory()?.is_some() {
         // The owner and the ACL of what cannot be removed now do not matter: the agent removes it.
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_interrupted_agent_has_left_is_removed() {
+    fn the_files_of_an_interrupted_write_are_removed() {
         let root = tempfile::tempdir().unwrap();
         let staged = root.path().join(".tbot-staged");
         fs::create_dir(&staged).unwrap();
