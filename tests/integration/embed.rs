@@ -13,19 +13,11 @@ use tbot_cluster::{Cluster, ClusterConfig, clock, method};
 
 use crate::agent::fixture::wait_until;
 
-/// Builds the example, which `cargo test --test integration` alone does not, and returns its path.
+/// Builds the example, which `cargo test --test integration` alone does not, and returns its path. For another selection than the
+/// workspace, cargo would build the dependencies again.
 fn build_example() -> PathBuf {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--package",
-            "tbot",
-            "--example",
-            "embed",
-            "--message-format=json",
-        ])
+        .args(["build", "--quiet", "--locked", "--workspace", "--example", "embed", "--message-format=json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();

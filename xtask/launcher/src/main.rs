@@ -71,14 +71,16 @@ fn run_task(name: &str, arguments: &[&str]) -> Result<()> {
     Err(error).context("cannot run the program xtask")
 }
 
-/// Builds all programs of the workspace next to this one, also those that the task does not run: for a selection of packages, cargo
-/// would build the dependencies again, with fewer features than in tests.
+/// Builds all programs of the workspace next to this one, also those that the task does not run, and a small test: for another
+/// selection, cargo would build the dependencies again, with fewer features than for tests.
 fn build(program: &Path) -> Result<()> {
     setup::warn_without_c_compiler();
     if !program.exists() {
         print_line("The first build takes some minutes. Cargo shows its progress:");
     }
-    let status = Command::new(env!("CARGO")).args(["build", "--locked", "--workspace", "--bins"]).status();
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--locked", "--workspace", "--bins", "--test", "doc_paths"])
+        .status();
     if !status.context("cannot run cargo build")?.success() {
         bail!("the build failed");
     }

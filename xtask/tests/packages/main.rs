@@ -36,13 +36,15 @@ pub(crate) fn stripped_programs() -> TempDir {
         "debug" => "dev",
         other => other,
     };
-    // For this test alone, cargo has built only xtask.
+    // For this test alone, cargo has built only xtask. With another test, the dependencies have the features that they have for tests.
     let mut build = Command::new(env!("CARGO"));
     build.current_dir(root().unwrap()).args([
         "build",
         "--locked",
         "--workspace",
         "--bins",
+        "--test",
+        "doc_paths",
         "--profile",
         profile,
     ]);
