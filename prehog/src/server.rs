@@ -86,7 +86,7 @@ pub async fn serve(
     let validator = EventValidator::new()?;
     let metrics = Arc::new(Metrics::new(validator.reasons()));
     tokio::pin!(stop);
-    // A ClickHouse server may accept the connection and not respond. The files of a SQLite store are complete before a stop.
+    // A ClickHouse server may accept the connection and not respond. The files of a SQLite store are complete before a shutdown.
     let opened = tokio::select! {
         opened = open(store.clone()) => opened?,
         () = &mut stop, if matches!(store, StoreUrl::ClickHouse(_)) => return Ok(()),

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let start = Instant::now();
     let proof = Proof::run(is_full, &words);
     if proof.claims.is_empty() && proof.left_out.is_empty() {
-        bail!("no check is about {}", words.join(" "));
+        bail!("no claim or check matches `{}`", words.join(" "));
     }
     proof.print(start.elapsed());
     proof.verdict()

@@ -125,7 +125,7 @@ fn wire_conflicts(released: &Value, event: &Value) -> Vec<String> {
     for name in required(released).filter(|name| released["properties"][*name]["x-since"] == 1) {
         if !required(event).any(|now| now == name) {
             conflicts.push(format!(
-                "receivers of that version reject an event without `{name}`: it must stay, and not be an `Option`"
+                "receivers of that version reject an event without `{name}`: keep it, and do not make it an `Option`"
             ));
         }
     }

@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     }
     outcome?;
     if !results.are_good() {
-        bail!("the week did not go as required");
+        bail!("the simulated week violated a requirement");
     }
     Ok(())
 }

@@ -143,8 +143,8 @@ fn notes(report: &Report) -> Markup {
                         "To protect privacy, each number of a week is rounded down to a multiple of " (report.min_group)
                         ", so smaller groups are not shown. A number over several weeks is the sum of these, so the parts of "
                         "a table add up to less than the whole. The number of a use case is the sum of the combinations that "
-                        "contain it, each of which is rounded: it can be too small by more, and it is hidden if each of them is "
-                        "small, even if all of them together are not."
+                        "contain it, each of which is rounded. So it can be too small by more than one multiple, and it is "
+                        "hidden if each of the combinations is small, even if their sum is not."
                     }
                 }
                 @if !report.is_empty() {
@@ -162,9 +162,9 @@ fn notes(report: &Report) -> Markup {
                     }
                 } @else if !report.is_empty() {
                     li {
-                        "The report does not compare with the weeks before, because one of them, or of these weeks, is not "
-                        "shown or may be incomplete: it has too few starts, they were removed, the receiver was not running or "
-                        "was installed in it, or it is not over."
+                        "The report does not compare with the weeks before, because one of these weeks, or of those before, is "
+                        "hidden or may be incomplete: it is not over, it has too few starts, its starts were removed, or the "
+                        "receiver was not running, or not yet installed, during a part of it."
                     }
                 }
             }

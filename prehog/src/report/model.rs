@@ -28,10 +28,10 @@ pub const NOTES: [&str; 3] = [
      every entry of services and outputs. How the Go tbot counts depends on its version, and is known only for Teleport 15: \
      there, it counts only entries of outputs, not services, and assigns only the types application, database and kubernetes \
      to a use case. Later versions may count services, too. So the destinations of the two are shown separately: do not \
-     compare or add them up, and do not take a change of the Go tbot for a change of use if agents were upgraded. The tables \
-     by use case contain both.",
-    "Values that this version of prehog does not know, such as new join methods, are combined as other. So are the versions \
-     of a week beyond a maximum number of different ones.",
+     compare or add them up. If agents were upgraded, a change in the numbers of the Go tbot may come from the upgrade, and not \
+     from a change in use. The tables by use case contain both.",
+    "Values that this version of prehog does not know, such as new join methods, are combined as other. If a week has too \
+     many different versions, the further ones are combined as other, too.",
 ];
 
 /// The numbers of starts in a range of weeks. Each number of a week is rounded down to a multiple of the minimum size of a

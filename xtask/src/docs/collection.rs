@@ -155,7 +155,7 @@ fn event_properties(
     };
     let read_by = names(&reads);
     if access.is_some() && read_by.is_empty() {
-        // A service in a class without a count of its own counts only in the total.
+        // A service in a class without a separate count counts only in the total.
         return names(&is_total);
     }
     read_by

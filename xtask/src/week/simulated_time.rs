@@ -126,7 +126,7 @@ impl SimulatedTime {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!("the programs are busy for more than {MAX_BUSY:?}");
+                bail!("the programs have been busy for more than {MAX_BUSY:?}");
             }
             std::thread::sleep(POLL);
             before = after;

@@ -177,7 +177,7 @@ impl World {
         let parse = |line: &str| -> Result<(String, u64)> {
             let line: Value = serde_json::from_str(line)?;
             let day = line["day"].as_str().context("no day")?.to_owned();
-            Ok((day, line["starts"].as_u64().context("no number of starts")?))
+            Ok((day, line["starts"].as_u64().context("prehog printed no number of starts")?))
         };
         lines.lines().map(parse).collect()
     }
@@ -232,7 +232,7 @@ impl World {
         let mut received = [0; 5];
         connection.read_exact(&mut received)?;
         if &received != b"bytes" {
-            bail!("other bytes came back");
+            bail!("the tunnel returned other bytes than were sent");
         }
         Ok(())
     }

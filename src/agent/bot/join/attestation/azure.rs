@@ -27,8 +27,8 @@ const API_VERSION: RequestContext = RequestContext {
 };
 const DOCUMENT: RequestContext = RequestContext { item: "attested document", hint: API_VERSION.hint };
 const ISSUER: RequestContext = RequestContext {
-    item: "certificate that issued the one of the attested document",
-    hint: "this cluster asks for it: let this machine send HTTP requests to www.microsoft.com",
+    item: "issuer's certificate of the attested document",
+    hint: "this cluster requires it: let this machine send HTTP requests to www.microsoft.com",
 };
 const ACCESS_TOKEN: RequestContext = RequestContext {
     item: "access token",
