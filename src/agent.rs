@@ -138,7 +138,7 @@ pub use net::listener::{ListenerError, ListenerProblem};
 pub use net::system_roots::RootsError;
 pub use net::tls::TlsError;
 pub use net::upgrade_variable::ConnectionUpgradeVariableError;
-pub use net::web::WebError;
+pub use net::web::HttpError;
 pub use platform::error_text::{error_chain, error_line};
 pub use platform::regular_file::Obstacle;
 pub use platform::{Clock, Environment, Hint, NotUtf8, Randomness, ServerMessage, resolve_links};

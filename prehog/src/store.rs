@@ -17,7 +17,8 @@ mod url;
 mod writer;
 
 pub use backend::{
-    FOLD_BATCH, FoldResult, ID_RETENTION_DAYS, MAX_BATCH, Probed, Sink, Store, StoreError, Tally, WeekTally,
+    FOLD_BATCH, FoldResult, ID_RETENTION_DAYS, MAX_BATCH, ProbeResult, Sink, Store, StoreError, Tally,
+    WeekTally,
 };
 pub use clickhouse::{ClickHouse, ClickHouseUrl};
 pub use distinct_values::MAX_DISTINCT_VALUES;

@@ -1,6 +1,6 @@
 //! Reads recordings of a real Teleport 15 cluster and its Go agent, for unit tests.
 
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 
 /// Returns the content of a file in `tests/recordings/teleport-15`.
 pub(crate) fn recorded(name: &str) -> String {
@@ -9,10 +9,10 @@ pub(crate) fn recorded(name: &str) -> String {
 }
 
 /// Returns the host CA of the recorded cluster.
-pub(crate) fn recorded_host_authority() -> Authority {
+pub(crate) fn recorded_host_authority() -> CertAuthority {
     // The second stored SSH CA is the host CA.
     let keys = recorded("storage/sshcacerts");
-    Authority {
+    CertAuthority {
         cluster: "dev.test".parse().unwrap(),
         ssh: vec![keys.split('$').nth(1).unwrap().trim().to_owned()],
         tls: vec![recorded("outputs/identity/teleport-host-ca.crt")],

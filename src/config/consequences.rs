@@ -30,8 +30,8 @@ impl<'a> Causes<'a> {
         Self { repaired, not_expanded }
     }
 
-    /// Returns whether a finding follows from one of the errors.
-    pub(super) fn explain(&self, diagnostic: &Diagnostic) -> bool {
+    /// Returns whether one of the errors causes a finding.
+    pub(super) fn include_cause_of(&self, diagnostic: &Diagnostic) -> bool {
         let pointer = diagnostic.target.pointer();
         let related = diagnostic.related.as_ref().and_then(|(_, target)| target.pointer());
         let is_about_stand_in =
@@ -62,27 +62,26 @@ impl<'a> Causes<'a> {
                 Code::MissingNamespace => {
                     pointer.is_some_and(|secret| self.repaired.is_stand_in(&secret.key("namespace")))
                 }
-                Code::MissingAddress => self.explain_absence_of(
+                Code::MissingAddress => self.include_cause_of_absence(
                     &["proxy_server", "auth_server", "join_uri"],
                     &["proxy", "server", "address", "addr", "host", "url", "uri"],
                 ),
-                Code::UnverifiedAuthServer => self.explain_absence_of(
+                Code::UnverifiedAuthServer => self.include_cause_of_absence(
                     &["onboarding", "insecure", "proxy_server", "join_uri"],
                     &["onboarding", "insecure", "ca", "pins", "proxy", "uri"],
                 ),
-                Code::MissingJoinMethod => self.explain_absence_of(
+                Code::MissingJoinMethod => self.include_cause_of_absence(
                     &["onboarding", "join_uri"],
                     &["onboarding", "join", "method", "uri"],
                 ),
-                Code::MissingToken => {
-                    self.explain_absence_of(&["onboarding", "join_uri"], &["onboarding", "token", "uri"])
-                }
+                Code::MissingToken => self
+                    .include_cause_of_absence(&["onboarding", "join_uri"], &["onboarding", "token", "uri"]),
                 // A finding about a single service does not depend on other parts.
                 Code::NothingToDeliver if pointer.is_none_or(|at| at.tokens().count() == 1) => {
                     let keys = ["services", "outputs", "destinations"];
                     let is_in_entry =
                         |removed: &Pointer| removed.tokens().nth(1).is_some_and(|_| is_below(removed, &keys));
-                    self.explain_absence_of(&keys, &keys) || self.repaired.removed().any(is_in_entry)
+                    self.include_cause_of_absence(&keys, &keys) || self.repaired.removed().any(is_in_entry)
                 }
                 _ => false,
             }
@@ -90,7 +89,7 @@ impl<'a> Causes<'a> {
 
     /// Returns whether an error may be the reason that all these keys of the top level are missing or incomplete. An unknown
     /// key may be what is missing if its name contains one of the words.
-    fn explain_absence_of(&self, keys: &[&str], words: &[&str]) -> bool {
+    fn include_cause_of_absence(&self, keys: &[&str], words: &[&str]) -> bool {
         let is_below_key = |pointer: &Pointer| is_below(pointer, keys);
         let is_unknown_key = |pointer: &Pointer| {
             pointer.last().is_some_and(|name| contains_word(&name, words))

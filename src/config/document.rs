@@ -1,4 +1,4 @@
-//! Recognizes files that are not a configuration of tbot, but contain one or are passed in its place: manifests, resources,
+//! Recognises files that are not a configuration of tbot, but contain one or are passed in its place: manifests, resources,
 //! values of a chart, and services without the rest. Depends on `service`, `vocabulary` and `diagnostic`.
 
 use serde_json::{Map, Value};
@@ -23,7 +23,7 @@ struct OtherDocument<'a> {
 
 /// Returns an error if the document is something else than a configuration of tbot. A stray key of another format does not
 /// make a configuration something else.
-pub(super) fn recognize(document: &Value) -> Option<Diagnostic> {
+pub(super) fn recognise(document: &Value) -> Option<Diagnostic> {
     let map = document.as_object()?;
     if OWN_KEYS.iter().any(|key| map.contains_key(*key)) {
         return None;
@@ -59,7 +59,7 @@ fn chart_values(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
     Some(OtherDocument { key, what: "a file with values for the Helm chart", help })
 }
 
-/// Recognizes a manifest of Kubernetes, or a resource of Teleport.
+/// Recognises a manifest of Kubernetes, or a resource of Teleport.
 fn manifest(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
     let kind = map.get("kind")?.as_str()?;
     let (what, help) = match (map.contains_key("apiVersion"), kind) {
@@ -78,7 +78,7 @@ fn manifest(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
 
 const SEPARATE_FILE: &str = "write a separate file for tbot; `tbot configure` prints one";
 
-/// Recognizes the configuration of Teleport itself, or of cloud-init.
+/// Recognises the configuration of Teleport itself, or of cloud-init.
 fn configuration_of_machine(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
     let has_map = |key: &&str| map.get(*key).is_some_and(Value::is_object);
     if let Some(key) = ["teleport", "auth_service", "proxy_service", "ssh_service"].into_iter().find(has_map)
@@ -93,13 +93,13 @@ fn configuration_of_machine(map: &Map<String, Value>) -> Option<OtherDocument<'s
     })
 }
 
-/// Recognizes the values of a chart that contains the chart, such as those of Teleport's plugins, which have a key `teleport` as well.
+/// Recognises the values of a chart that contains the chart, such as those of Teleport's plugins, which have a key `teleport` as well.
 fn chart_of_another_chart(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
     other_keys(map)
         .find_map(|(key, value)| chart_values(value.as_object()?).map(|chart| OtherDocument { key, ..chart }))
 }
 
-/// Recognizes a configuration below a key of another program.
+/// Recognises a configuration below a key of another program.
 fn below_another_key(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
     other_keys(map).find_map(|(key, value)| {
         if contains_block(value) {
@@ -150,7 +150,7 @@ fn is_service(map: &Map<String, Value>) -> bool {
 }
 
 /// Returns an error at `target` if a document that is not a map is a list of services.
-pub(super) fn recognize_services(text: &str, target: &Target) -> Option<Diagnostic> {
+pub(super) fn recognise_services(text: &str, target: &Target) -> Option<Diagnostic> {
     // A list needs no indentation below its key. The mark of a document would begin a second one.
     let is_mark = |line: &&str| *line == "---" || line.starts_with("--- ");
     let list: Vec<&str> = text.lines().filter(|line| !is_mark(line)).collect();

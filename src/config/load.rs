@@ -130,7 +130,7 @@ fn load_with(file: Option<&[u8]>, overrides: &[Override], options: &LoadOptions)
         outcome.diagnostics.dedup();
         let Some((mut parsed, mut unreadable)) = parsed else {
             for problem in outcome.diagnostics.iter_mut().filter(|one| one.code == Code::RootNotMap) {
-                if let Some(diagnostic) = document::recognize_services(yaml, &problem.target) {
+                if let Some(diagnostic) = document::recognise_services(yaml, &problem.target) {
                     *problem = diagnostic;
                 }
             }
@@ -158,7 +158,7 @@ fn load_with(file: Option<&[u8]>, overrides: &[Override], options: &LoadOptions)
             );
         }
         outcome.file = Arc::new(parsed.value);
-        if let Some(diagnostic) = document::recognize(&outcome.file) {
+        if let Some(diagnostic) = document::recognise(&outcome.file) {
             outcome.report(diagnostic);
             return outcome;
         }
@@ -180,7 +180,8 @@ impl LoadOutcome {
         let located: Vec<Diagnostic> =
             diagnostics.into_iter().map(|diagnostic| relocate(diagnostic, origins)).collect();
         let causes = Causes::new(&self.repaired, self.diagnostics.iter().chain(&located));
-        self.diagnostics.extend(located.into_iter().filter(|diagnostic| !causes.explain(diagnostic)));
+        self.diagnostics
+            .extend(located.into_iter().filter(|diagnostic| !causes.include_cause_of(diagnostic)));
     }
 
     fn has_errors(&self) -> bool {
@@ -353,7 +354,7 @@ impl LoadOutcome {
             let causes = Causes::new(&self.repaired, []);
             for violation in explain(version, value) {
                 let diagnostic = violation.diagnostic.map(|diagnostic| relocate(diagnostic, origins));
-                self.diagnostics.extend(diagnostic.filter(|one| !causes.explain(one)));
+                self.diagnostics.extend(diagnostic.filter(|one| !causes.include_cause_of(one)));
                 repairs.push(violation.repair);
             }
             self.repaired.apply(version.schema(), Arc::make_mut(value), repairs, origins);

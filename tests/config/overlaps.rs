@@ -80,7 +80,7 @@ fn nothing_else_may_be_in_the_storage_however_its_path_is_written() {
 }
 
 #[test]
-fn an_output_may_be_below_another_unless_the_other_overwrites_the_place() {
+fn an_output_may_be_below_another_unless_the_other_overwrites_that_path() {
     for (inner, expected) in [
         ("/out", Some((WARNING, SAME))),
         ("/out/app", None),

@@ -103,16 +103,16 @@ pub trait Store: Send {
     /// # Errors
     ///
     /// Returns an error if it does not respond or is not writable.
-    fn probe(&mut self) -> Result<Probed, StoreError>;
+    fn probe(&mut self) -> Result<ProbeResult, StoreError>;
 }
 
 /// The result of a successful [`Store::probe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probed {
+pub enum ProbeResult {
     /// Submissions can be stored.
-    IsWritable,
+    Writable,
     /// The store responds, but nothing was written. A batch may still fail, for example because the disk is full.
-    Responds,
+    Responding,
 }
 
 /// The result of [`Store::fold`].

@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::backend::{FoldResult, ID_RETENTION_DAYS, Probed, Sink, Store, StoreError, Tally};
+use super::backend::{FoldResult, ID_RETENTION_DAYS, ProbeResult, Sink, Store, StoreError, Tally};
 use super::expiry::TRUSTED_AFTER_DAYS;
 use crate::day::{Day, Week};
 use crate::facet::FacetId;
@@ -261,8 +261,8 @@ impl Store for ClickHouse {
         row.first().map_or(Ok(0), |row| number(row, "total"))
     }
 
-    fn probe(&mut self) -> Result<Probed, StoreError> {
+    fn probe(&mut self) -> Result<ProbeResult, StoreError> {
         self.http.probe(&self.layout.probe())?;
-        Ok(Probed::Responds)
+        Ok(ProbeResult::Responding)
     }
 }

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
-use super::backend::{FOLD_BATCH, FoldResult, Probed, Sink, Store, StoreError, Tally};
+use super::backend::{FOLD_BATCH, FoldResult, ProbeResult, Sink, Store, StoreError, Tally};
 use super::expiry::TRUSTED_AFTER_DAYS;
 use super::migrations;
 use crate::day::{Day, Week};
@@ -213,7 +213,7 @@ impl Store for Sqlite {
         Ok(self.file.size()? + self.inbox.file.size()?)
     }
 
-    fn probe(&mut self) -> Result<Probed, StoreError> {
+    fn probe(&mut self) -> Result<ProbeResult, StoreError> {
         self.check_in_place()?;
         self.inbox.probe()?;
         // Storing needs only the inbox. While another connection writes to the main file, as counting does, it is writable.
@@ -224,7 +224,7 @@ impl Store for Sqlite {
             Err(StoreError::Sqlite(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {}
             result => result?,
         }
-        Ok(Probed::IsWritable)
+        Ok(ProbeResult::Writable)
     }
 }
 

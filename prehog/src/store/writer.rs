@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::backend::{FOLD_BATCH, MAX_BATCH, Probed, Store};
+use super::backend::{FOLD_BATCH, MAX_BATCH, ProbeResult, Store};
 use super::distinct_values::DistinctValues;
 use super::maintenance::{LastAttempts, Maintenance, MaintenanceTask};
 use super::reopening::{LastAttempt, ReopeningStore};
@@ -294,9 +294,9 @@ impl WriterThread {
         let probed = self.store.run(|store| store.probe());
         self.must_probe = probed.is_err();
         self.metrics.set_store_up(match probed {
-            Ok(Probed::IsWritable) => true,
+            Ok(ProbeResult::Writable) => true,
             // Says nothing about why the last batch failed. Only the next one can show that the cause is gone.
-            Ok(Probed::Responds) => !self.last_attempt.is_failure(),
+            Ok(ProbeResult::Responding) => !self.last_attempt.is_failure(),
             Err(_) => {
                 self.close_for_maintenance();
                 false

@@ -64,7 +64,7 @@ pub(crate) fn run(server: &str, statement: &str) -> String {
     result.trim().to_owned()
 }
 
-/// Tests that stop a server are alone on the cluster.
+/// Tests that stop a server have the cluster to themselves.
 static CLUSTER_USE: RwLock<()> = RwLock::new(());
 
 /// Databases that earlier tests have left, and their clusters. Emptying one takes less time than making one.

@@ -37,7 +37,7 @@ fn fill(directory: &Path) {
 
 /// The address of a store may contain a password.
 #[test]
-fn an_invalid_store_is_not_repeated() {
+fn an_error_does_not_repeat_an_invalid_store_url() {
     for store in
         ["clickhouse:http://me:hunter2@db.example:8123/x?clutser=z", "postgres:me:hunter2@db.example"]
     {
@@ -60,7 +60,7 @@ fn an_invalid_store_is_not_repeated() {
 
 /// Unlike the arguments, other users cannot read the environment of a process. Help must not show it, either.
 #[test]
-fn the_store_can_be_a_variable() {
+fn a_variable_can_set_the_store() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path());
     let run = |arguments: &[&str], store: &str| {
@@ -146,7 +146,7 @@ fn a_report_that_must_not_be_published_causes_a_warning() {
 
 /// The number of starts that are not shown is logged for the operator, and is not in the report, which may be published.
 #[test]
-fn too_few_starts_are_counted_only_in_the_log() {
+fn the_number_of_hidden_starts_is_only_in_the_log() {
     let directory = tempfile::tempdir().unwrap();
     let agents = Agents::new(1).unwrap();
     let batch: Vec<_> = (0..7).map(|number| agents.submission(number, Day(20_303))).collect();

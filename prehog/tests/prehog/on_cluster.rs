@@ -324,7 +324,7 @@ fn a_replica_that_lags_behind_is_not_read() {
 
 #[test]
 #[ignore = "needs a ClickHouse cluster: .ci/clickhouse-cluster"]
-fn a_store_is_opened_only_as_it_was_made() {
+fn a_database_is_opened_only_with_the_cluster_that_it_was_created_on() {
     let database = ClusterDatabase::replicated();
     let open = |name: &str, parameters: &str| {
         database.url_of_database(name, REPLICAS[0], parameters).open().map(drop)

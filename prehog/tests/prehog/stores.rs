@@ -106,7 +106,7 @@ fn a_newer_database_on_clickhouse_is_not_opened() {
 
 #[test]
 #[ignore = "needs a ClickHouse server: .ci/clickhouse"]
-fn a_cluster_is_not_opened_on_clickhouse_without_it() {
+fn a_cluster_that_the_server_does_not_know_is_refused_on_clickhouse() {
     let database = TestDatabase::on_clickhouse("no_cluster");
     let url: StoreUrl = format!("{}?cluster=nowhere", database.url()).parse().unwrap();
     assert!(matches!(url.open(), Err(StoreError::UnknownCluster { known, .. }) if known == "none"));

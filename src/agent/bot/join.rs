@@ -89,7 +89,7 @@ impl JoinServer<'_> {
             let join = async { legacy_service::join(&self.channel().await?, id_token, request, key).await };
             match with_timeout(request, join).await {
                 // Servers before version 17 lack this call, and the first releases of version 17 may.
-                Err(error) if error.is_unsupported() => {}
+                Err(error) if error.is_not_offered() => {}
                 certs => return certs,
             }
         }
@@ -120,7 +120,7 @@ impl Joiner {
             JoinOrder::V1Only => server.open_v1(&request).await?.join(&request, &key).await?,
             JoinOrder::V1First => match server.open_v1(&request).await {
                 Ok(stream) => stream.join(&request, &key).await?,
-                Err(error) if error.may_be_unsupported() => {
+                Err(error) if error.may_not_be_offered() => {
                     tracing::debug!(%error, "joining as at servers before version 18");
                     let certs = server.join_legacy(&request, &key).await?;
                     self.lacks_join_v1.store(true, Ordering::Relaxed);
@@ -129,10 +129,10 @@ impl Joiner {
                 Err(error) => return Err(error),
             },
             JoinOrder::LegacyFirst => match server.join_legacy(&request, &key).await {
-                Err(error) if error.is_unsupported() => {
+                Err(error) if error.is_not_offered() => {
                     let stream = server.open_v1(&request).await;
                     let stream =
-                        stream.map_err(|other| if other.is_unsupported() { error } else { other })?;
+                        stream.map_err(|other| if other.is_not_offered() { error } else { other })?;
                     stream.join(&request, &key).await?
                 }
                 certs => certs?,
@@ -156,7 +156,7 @@ impl Joiner {
         }
         let key = KeyPair::generate()?;
         let opened = server.open_v1(&request).await;
-        let stream = opened.map_err(|error| if error.is_unsupported() { missing() } else { error })?;
+        let stream = opened.map_err(|error| if error.is_not_offered() { missing() } else { error })?;
         let joined = stream.join_with_bound_keypair(&request, &key, exchange, store).await;
         let certs = joined.map_err(|error| match error {
             JoinError::NoResponse { error, .. } => {

@@ -206,7 +206,7 @@ impl Bot {
     ///
     /// The returned future may be dropped at any time. A request that was sent is completed anyway, and its response is
     /// saved; [`flush`](Self::flush) waits for that.
-    pub(crate) async fn obtain(self: &Arc<Self>) -> Result<ObtainedIdentity, RenewalError> {
+    pub(crate) async fn obtain_identity(self: &Arc<Self>) -> Result<ObtainedIdentity, RenewalError> {
         let in_flight = Arc::clone(&self.in_flight).lock_owned().await;
         let unsaved = self.lock_unsaved().clone();
         if let Some(unsaved) = unsaved {
@@ -307,7 +307,7 @@ impl Bot {
     }
 
     /// Returns the stored identity if it has not expired, for use while no fresh one can be obtained.
-    pub(crate) async fn stored(self: &Arc<Self>) -> Option<Arc<Identity>> {
+    pub(crate) async fn stored_identity(self: &Arc<Self>) -> Option<Arc<Identity>> {
         let _in_flight = self.in_flight.lock().await;
         let stored = self.with_storage(Storage::load).await.ok().flatten()?;
         (!stored.identity.is_expired(self.clock.now())).then_some(stored.identity)

@@ -4,7 +4,7 @@ use super::cluster_name::ClusterName;
 
 /// The trusted keys of a CA: the active ones, then those additionally trusted during a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Authority {
+pub(crate) struct CertAuthority {
     /// The name of the CA's cluster.
     pub(crate) cluster: ClusterName,
     /// Lines in authorized_keys format, without a newline.

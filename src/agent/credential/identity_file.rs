@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::authority::Authority;
+use super::authority::CertAuthority;
 use super::identity::{Identity, IdentityError, SignedCerts};
 use super::keys::KeyPair;
 use super::x509::{self, UserCert, X509Error};
@@ -15,7 +15,7 @@ const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 
 /// Returns the content of the file: private key, SSH certificate, TLS certificate, every cluster's SSH host CAs, then
 /// their TLS CAs.
-pub(crate) fn render(identity: &Identity, host_cas: &[Authority]) -> String {
+pub(crate) fn render(identity: &Identity, host_cas: &[CertAuthority]) -> String {
     let mut content = String::new();
     push(&mut content, identity.key.private_pem());
     push(&mut content, &identity.certs.ssh);

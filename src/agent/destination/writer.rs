@@ -226,8 +226,8 @@ impl DestinationWriter {
         }
     }
 
-    /// Tests at startup whether readers can be given access.
-    pub(crate) fn test(&self) -> Result<(), DestinationError> {
+    /// Tests whether readers can be given access.
+    pub(crate) fn test_reader_access(&self) -> Result<(), DestinationError> {
         let WriteTarget::Directory(directory) = &self.target else { return Ok(()) };
         if directory.access.mode == AclMode::Off && directory.access.has_readers() {
             self.log_once("the readers get no access, because acls is off");
@@ -242,7 +242,7 @@ impl DestinationWriter {
     ///
     /// If the last set could not be written, tests whether there is room for it now: a disk that is full for hours must not cause a
     /// request with every retry.
-    pub(crate) fn prepare(&self) -> Result<(), DestinationError> {
+    pub(crate) fn recover_and_test(&self) -> Result<(), DestinationError> {
         let target = match &self.target {
             WriteTarget::Directory(target) => target,
             WriteTarget::Secret(secret) => return Ok(secret.test_write()?),
@@ -260,14 +260,14 @@ impl DestinationWriter {
             && is_owned
         {
             directory.try_writing_set(&set)?;
-            self.remove_trial();
+            self.remove_test_files();
         }
         Ok(())
     }
 
-    /// Tries to write as many files as an output has, to be called after [`prepare`](Self::prepare) before something is
-    /// requested that cannot be requested twice. Space on a disk stays in use until [`remove_trial`](Self::remove_trial).
-    pub(crate) fn try_writing(&self) -> Result<(), DestinationError> {
+    /// Tests whether there is space for as many files as an output has. To be called after [`recover_and_test`](Self::recover_and_test) before something is
+    /// requested that cannot be requested twice. Space on a disk stays in use until [`remove_test_files`](Self::remove_test_files).
+    pub(crate) fn test_space(&self) -> Result<(), DestinationError> {
         let WriteTarget::Directory(target) = &self.target else { return Ok(()) };
         let directory = self.open(target)?;
         if directory.is_owned_by_agent()? {
@@ -278,8 +278,8 @@ impl DestinationWriter {
         Ok(())
     }
 
-    /// Frees what [`try_writing`](Self::try_writing) uses. If this fails, the next [`prepare`](Self::prepare) does it.
-    pub(crate) fn remove_trial(&self) {
+    /// Frees what [`test_space`](Self::test_space) uses. If this fails, the next [`recover_and_test`](Self::recover_and_test) does it.
+    pub(crate) fn remove_test_files(&self) {
         let WriteTarget::Directory(target) = &self.target else { return };
         let remove = || {
             let directory = self.open(target)?;

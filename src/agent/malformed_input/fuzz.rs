@@ -14,7 +14,7 @@ use super::servers::check_certs;
 use super::workloads::{check_certificate, check_token, jwt_credential};
 use super::{check_error, lossy};
 use crate::agent::bot::join;
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::credential::identity::SignedCerts;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::credential::{ssh_cert, trust_bundle, x509};
@@ -87,7 +87,7 @@ fn handle(kind: &[u8], body: &[u8]) -> String {
             let authorities =
                 GetCertAuthoritiesResponse::decode(body).unwrap_or_default().cert_authorities_v2;
             let specs = authorities.into_iter().filter_map(|authority| authority.spec);
-            specs.map(|spec| Authority::try_from(spec).is_ok().to_string()).collect()
+            specs.map(|spec| CertAuthority::try_from(spec).is_ok().to_string()).collect()
         }
         b"message" => {
             let ping = PingResponse::decode(body).map(|ping| major(&ping.server_version));

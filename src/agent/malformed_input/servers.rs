@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use super::{CASES, check_error, mutate, mutations};
 use crate::agent::bot::join;
 use crate::agent::bot::storage::Storage;
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::credential::identity::{Identity, SignedCerts};
 use crate::agent::credential::identity_file;
 use crate::agent::credential::keys::KeyPair;
@@ -116,7 +116,7 @@ proptest! {
         }
         if let Ok(response) = GetCertAuthoritiesResponse::decode(bytes.as_slice()) {
             let specs = response.cert_authorities_v2.into_iter().filter_map(|authority| authority.spec);
-            let authorities: Vec<_> = specs.filter_map(|spec| Authority::try_from(spec).ok()).collect();
+            let authorities: Vec<_> = specs.filter_map(|spec| CertAuthority::try_from(spec).ok()).collect();
             let key = KeyPair::from_pem(&recorded("storage/key")).unwrap();
             let identity = Identity::new(key, recorded_certs()).unwrap();
             prop_assert!(!identity_file::render(&identity, &authorities).is_empty());

@@ -109,7 +109,7 @@ impl ConnectionError {
 
     /// Returns true if the server certainly did not process a gRPC call: no connection could be opened for it, or the server refused
     /// its stream, which it may do only before it processes anything (RFC 9113, section 8.7).
-    pub(crate) fn is_before_processing(&self) -> bool {
+    pub(crate) fn was_not_processed(&self) -> bool {
         let is_refused = |error: &h2::Error| error.reason() == Some(h2::Reason::REFUSED_STREAM);
         let is_before = |error: &(dyn Error + 'static)| {
             let is_before = error.is::<tonic::ConnectError>() || error.downcast_ref().is_some_and(is_refused);

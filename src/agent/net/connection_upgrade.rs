@@ -97,7 +97,7 @@ impl UpgradeError {
 /// supports. Sends nothing else, so the server's certificate does not matter. Returns `None` if the handshake fails in a way that
 /// says nothing about routing.
 pub(super) async fn is_required(route: &Route) -> io::Result<Option<bool>> {
-    let tls = tls::reverse_tunnel(route.clock()).map_err(io::Error::other)?;
+    let tls = tls::upgrade_test(route.clock()).map_err(io::Error::other)?;
     let server_name = tls::server_name(route.address().host()).map_err(io::Error::other)?;
     let tcp = route.connect_tcp().await?;
     match TlsConnector::from(Arc::new(tls)).connect(server_name, tcp).await {

@@ -24,7 +24,7 @@ use super::known_protocol::{Attempt, KnownProtocol, Protocol};
 use super::known_server::{KnownServer, ServerKind};
 use super::route::Route;
 use super::tls::{self, AuthRoute, AuthTrust, InnerAlpn, TlsError};
-use super::web::{WebClient, WebError};
+use super::web::{HttpError, WebClient};
 use crate::agent::credential::identity::Identity;
 use crate::agent::platform::lock::lock;
 use crate::agent::platform::{Clock, Environment};
@@ -49,7 +49,7 @@ impl Dialler {
         route: &Route,
         environment: &Environment,
         needs_upgrade: Option<bool>,
-    ) -> Result<Self, WebError> {
+    ) -> Result<Self, HttpError> {
         let dialler = Self::without_roots(route, environment, needs_upgrade);
         dialler.web.tls()?;
         Ok(dialler)
@@ -151,7 +151,7 @@ impl Dialler {
 
     /// Returns the target of connections to the join service, which a proxy or an auth server serves over gRPC to clients without
     /// a certificate.
-    pub(crate) fn to_join_service(&self) -> Result<DialTarget, WebError> {
+    pub(crate) fn to_join_service(&self) -> Result<DialTarget, HttpError> {
         if self.kind() == ServerKind::Auth {
             return Ok(self.to_auth_before_join(InnerAlpn::Http2)?);
         }
@@ -200,7 +200,7 @@ impl Dialler {
         &self,
         identity: &Identity,
         protocol: &'static str,
-    ) -> Result<DialTarget, WebError> {
+    ) -> Result<DialTarget, HttpError> {
         let route = self.route();
         Ok(DialTarget {
             dialler: self.clone(),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::connection_error::ConnectionError;
 use super::dialler::DialTarget;
 use super::http_body::{self, HttpBody};
-use super::http_client;
+use super::http1;
 use crate::agent::platform::Clock;
 use crate::agent::platform::lock::lock;
 
@@ -85,7 +85,7 @@ impl HttpPool {
 
     async fn connect(&self) -> Result<SendRequest<HttpBody>, Box<dyn Error + Send + Sync>> {
         let stream = self.target.open_in_time().await?;
-        let (sender, connection) = http_client::handshake(Box::new(stream.into_inner())).await?;
+        let (sender, connection) = http1::handshake(Box::new(stream.into_inner())).await?;
         // Ends with its sender, or after the response that is on the way, whose recipient notices any error.
         tokio::spawn(connection.with_upgrades());
         Ok(sender)

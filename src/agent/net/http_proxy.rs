@@ -116,7 +116,7 @@ impl HttpProxy {
 /// Returns true if `list`, the value of NO_PROXY, names the host of a URL.
 fn is_excluded(url: &Url, list: &str) -> bool {
     let port = url.port_or_known_default().unwrap_or_default();
-    host(url).is_some_and(|host| no_proxy::names(list, host, port))
+    host(url).is_some_and(|host| no_proxy::contains(list, host, port))
 }
 
 impl fmt::Display for HttpProxy {

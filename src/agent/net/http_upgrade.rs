@@ -5,7 +5,7 @@ use hyper::upgrade::Upgraded;
 
 use super::byte_stream::BoxedByteStream;
 use super::http_body::HttpBody;
-use super::http_client;
+use super::http1;
 
 /// The server's response.
 pub(super) enum UpgradeResponse {
@@ -19,7 +19,7 @@ pub(super) async fn send(
     stream: BoxedByteStream,
     request: Request<HttpBody>,
 ) -> hyper::Result<UpgradeResponse> {
-    let (mut sender, connection) = http_client::handshake(stream).await?;
+    let (mut sender, connection) = http1::handshake(stream).await?;
     let is_connect = request.method() == Method::CONNECT;
     let exchange = async {
         let mut response = sender.send_request(request).await?;

@@ -81,7 +81,7 @@ impl ListenerError {
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
-    Unix(SocketListener),
+    Unix(UnixSocketListener),
 }
 
 impl Listener {
@@ -89,7 +89,7 @@ impl Listener {
     pub(crate) async fn bind(uri: &ListenUri) -> Result<Self, ListenerError> {
         let bound = match uri {
             ListenUri::Tcp(address) => bind_tcp(address).await.map(Self::Tcp).map_err(ListenerProblem::from),
-            ListenUri::Unix(path) => SocketListener::bind(path).await.map(Self::Unix),
+            ListenUri::Unix(path) => UnixSocketListener::bind(path).await.map(Self::Unix),
         };
         bound.map_err(|problem| ListenerError { uri: uri.clone(), problem })
     }
@@ -138,14 +138,14 @@ fn has_no_ipv6(error: &io::Error) -> bool {
 
 /// A Unix socket that listens.
 #[derive(Debug)]
-pub(crate) struct SocketListener {
+pub(crate) struct UnixSocketListener {
     listener: UnixListener,
     path: PathBuf,
     /// The device and the inode of the file.
     id: (u64, u64),
 }
 
-impl SocketListener {
+impl UnixSocketListener {
     async fn bind(path: &Path) -> Result<Self, ListenerProblem> {
         let listener = match try_bind_unix(path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -160,7 +160,7 @@ impl SocketListener {
 }
 
 /// Removes the file, unless something else has replaced it.
-impl Drop for SocketListener {
+impl Drop for UnixSocketListener {
     fn drop(&mut self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|file| (file.dev(), file.ino()) == self.id) {
             // If this fails, the next start replaces the socket.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 /// Returns true if the list names a host, which is a domain or an IP address without brackets. Each entry is `*` for all hosts, a
 /// network, or an IP address or a domain with an optional port. A domain includes those below it, and only those if it begins with
 /// `.` or `*.`.
-pub(super) fn names(list: &str, host: &str, port: u16) -> bool {
+pub(super) fn contains(list: &str, host: &str, port: u16) -> bool {
     let host = host.to_ascii_lowercase();
     let address = parse_address(&host);
     list.split(',').any(|entry| {
@@ -17,7 +17,7 @@ pub(super) fn names(list: &str, host: &str, port: u16) -> bool {
         let is_host = match parse_address(pattern) {
             Some(pattern) => address == Some(pattern),
             // The end of an address is not a domain above it.
-            None => address.is_none() && names_domain(pattern, &host),
+            None => address.is_none() && matches_domain(pattern, &host),
         };
         entry == "*" || is_host && only_port.is_none_or(|only| only.parse() == Ok(port))
     })
@@ -66,7 +66,7 @@ fn split_port(entry: &str) -> (&str, Option<&str>) {
     (without_brackets.unwrap_or(host), port.filter(|port| !port.is_empty()))
 }
 
-fn names_domain(pattern: &str, host: &str) -> bool {
+fn matches_domain(pattern: &str, host: &str) -> bool {
     let is_below = |parent: &str| host.strip_suffix(parent).is_some_and(|name| name.ends_with('.'));
     match pattern.strip_prefix("*.").or_else(|| pattern.strip_prefix('.')) {
         Some(parent) => !parent.is_empty() && is_below(parent),
@@ -121,7 +121,7 @@ mod tests {
             ("", "t.example", false),
             (",.,*.,:443", "t.example", false),
         ] {
-            assert_eq!(names(list, host, 443), expected, "{list:?} {host}");
+            assert_eq!(contains(list, host, 443), expected, "{list:?} {host}");
         }
     }
 }

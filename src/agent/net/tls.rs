@@ -313,14 +313,14 @@ pub(super) fn ssh_service(
 
 /// Returns the configuration for the test of whether a connection needs the upgrade: it offers only a protocol that every
 /// proxy supports, accepts any certificate, and presents none.
-pub(super) fn reverse_tunnel(clock: &Clock) -> Result<ClientConfig, TlsError> {
+pub(super) fn upgrade_test(clock: &Clock) -> Result<ClientConfig, TlsError> {
     let mut config = accepting_any(clock)?.with_no_client_auth();
     config.alpn_protocols = vec![b"teleport-reversetunnel".to_vec()];
     Ok(config)
 }
 
 /// The root certificates to verify a Kubernetes API server with.
-pub(crate) enum Trust {
+pub(crate) enum KubernetesTrust {
     /// Only these CAs, in PEM.
     Authorities(String),
     /// The system's root certificates.
@@ -338,15 +338,17 @@ pub(crate) struct ClientPem {
 /// Returns the configuration for a Kubernetes API server.
 pub(crate) fn kubernetes(
     environment: &Environment,
-    trust: &Trust,
+    trust: &KubernetesTrust,
     client: Option<ClientPem>,
     clock: &Clock,
 ) -> Result<ClientConfig, TlsError> {
     let refused = |error: &dyn std::fmt::Display| TlsError::Refused(error.to_string());
     let builder = match trust {
-        Trust::AnyCertificate => accepting_any(clock),
-        Trust::System => trusting(system_roots::load(environment)?, clock),
-        Trust::Authorities(pem) => trusting(x509::certificates(pem).map_err(|error| refused(&error))?, clock),
+        KubernetesTrust::AnyCertificate => accepting_any(clock),
+        KubernetesTrust::System => trusting(system_roots::load(environment)?, clock),
+        KubernetesTrust::Authorities(pem) => {
+            trusting(x509::certificates(pem).map_err(|error| refused(&error))?, clock)
+        }
     }?;
     let Some(ClientPem { certificates, key }) = client else { return Ok(builder.with_no_client_auth()) };
     let certificates = x509::certificates(&certificates).map_err(|error| refused(&error))?;

@@ -27,7 +27,7 @@ const MAX_BODY: usize = 4 << 20;
 /// A request failed without a usable response.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum WebError {
+pub enum HttpError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -36,7 +36,7 @@ pub enum WebError {
     Connection(#[from] ConnectionError),
 }
 
-impl WebError {
+impl HttpError {
     /// Returns advice for the operator, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
@@ -62,8 +62,8 @@ pub(crate) struct HttpClient {
 
 impl HttpClient {
     /// Creates a client that uses the route's HTTP proxy and follows no redirects.
-    pub(crate) fn new(tls: rustls::ClientConfig, route: &Route) -> Result<Self, WebError> {
-        let failed = |error: reqwest::Error| WebError::from(ConnectionError::new(error));
+    pub(crate) fn new(tls: rustls::ClientConfig, route: &Route) -> Result<Self, HttpError> {
+        let failed = |error: reqwest::Error| HttpError::from(ConnectionError::new(error));
         let client = client_builder(tls, route.http_proxy())
             .map_err(failed)?
             .user_agent(concat!("tbot/", env!("CARGO_PKG_VERSION")))
@@ -80,7 +80,7 @@ impl HttpClient {
     }
 
     /// Sends a request and reads the response's body up to the limit.
-    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<HttpResponse, WebError> {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<HttpResponse, HttpError> {
         match send(request).await {
             Err(error) if error.is_connect() && self.route.http_proxy().is_some() => {
                 // The error does not say which of the two connections failed, nor the HTTP proxy's response.
@@ -110,7 +110,7 @@ pub(crate) struct WebClient {
 #[derive(Default)]
 struct LoadedRoots {
     /// `None` until they are first needed.
-    result: Option<Result<WithRoots, WebError>>,
+    result: Option<Result<WithRoots, HttpError>>,
     /// Whether they were read since the last [`WebClient::reload_roots`].
     is_new: bool,
 }
@@ -123,7 +123,7 @@ struct WithRoots {
 }
 
 impl WithRoots {
-    fn load(route: &Route, environment: &Environment) -> Result<Self, WebError> {
+    fn load(route: &Route, environment: &Environment) -> Result<Self, HttpError> {
         let tls = tls::web(environment, route.insecure(), route.clock())?;
         Ok(Self { client: HttpClient::new(tls.clone(), route)?, tls: Arc::new(tls) })
     }
@@ -142,7 +142,7 @@ impl WebClient {
     }
 
     /// Creates a client for the web API of another proxy.
-    pub(crate) async fn for_other(&self, address: &Address) -> Result<Self, WebError> {
+    pub(crate) async fn for_other(&self, address: &Address) -> Result<Self, HttpError> {
         let client = self.at(address)?;
         client.reload_roots().await?;
         Ok(client)
@@ -164,7 +164,7 @@ impl WebClient {
     /// Reads the root certificates again, because an agent runs longer than they stay the same. Does nothing if they were read
     /// since the last call, as at the start of the agent. If there are none at the moment, keeps the previous ones and returns the
     /// error.
-    pub(crate) async fn reload_roots(&self) -> Result<(), WebError> {
+    pub(crate) async fn reload_roots(&self) -> Result<(), HttpError> {
         if std::mem::take(&mut self.lock_roots().is_new) {
             return Ok(());
         }
@@ -182,7 +182,7 @@ impl WebClient {
         &self.route
     }
 
-    fn with_roots(&self) -> Result<WithRoots, WebError> {
+    fn with_roots(&self) -> Result<WithRoots, HttpError> {
         let LoadedRoots { result, is_new } = &mut *self.lock_roots();
         let load = || {
             let loaded = WithRoots::load(&self.route, &self.environment);
@@ -193,11 +193,11 @@ impl WebClient {
     }
 
     /// Returns the TLS configuration for everything that the proxy serves with its web certificate.
-    pub(crate) fn tls(&self) -> Result<Arc<rustls::ClientConfig>, WebError> {
+    pub(crate) fn tls(&self) -> Result<Arc<rustls::ClientConfig>, HttpError> {
         Ok(self.with_roots()?.tls)
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Result<HttpResponse, WebError> {
+    pub(crate) async fn get(&self, path: &str) -> Result<HttpResponse, HttpError> {
         let client = self.with_roots()?.client;
         client.send(client.request(Method::GET, format!("{}{path}", self.base_url))).await
     }
@@ -208,7 +208,7 @@ impl WebClient {
         path: &str,
         body: Vec<u8>,
         limit: Duration,
-    ) -> Result<HttpResponse, WebError> {
+    ) -> Result<HttpResponse, HttpError> {
         let client = self.with_roots()?.client;
         let request = client.request(Method::POST, format!("{}{path}", self.base_url)).timeout(limit);
         client.send(request.header(CONTENT_TYPE, "application/json").body(body)).await

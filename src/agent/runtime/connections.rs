@@ -19,7 +19,7 @@ use crate::agent::platform::reminders::RecurringWarnings;
 
 /// The number of connections of one listener that are served at the same time. Other clients wait.
 const MAX_CONNECTIONS: usize = 4096;
-/// How long a stop waits for open connections. Together with everything else, a stop must take less than 30 s.
+/// How long a shutdown waits for open connections. Together with everything else, a shutdown must take less than 30 s.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused to accept a connection.
 pub(super) const ACCEPT_RETRY: Duration = Duration::from_millis(100);

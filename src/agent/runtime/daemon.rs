@@ -118,7 +118,7 @@ impl RunningAgent {
             let obtained = tokio::select! {
                 biased;
                 () = signals.shutdown() => return Ok(()),
-                obtained = self.bot.obtain() => obtained,
+                obtained = self.bot.obtain_identity() => obtained,
             };
             let wait = match obtained {
                 Ok(obtained) => {
@@ -183,7 +183,7 @@ impl RunningAgent {
         error: RenewalError,
         reporter: &Reporter,
     ) -> Result<Option<Arc<Identity>>, RenewalError> {
-        match self.bot.stored().await {
+        match self.bot.stored_identity().await {
             Some(identity) if !matches!(error, RenewalError::OtherCluster { .. }) => {
                 reporter.kept(identity.user.not_after);
                 Ok(Some(identity))

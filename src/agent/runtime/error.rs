@@ -8,7 +8,7 @@ use crate::agent::bot::storage::StorageError;
 use crate::agent::net::http_proxy::HttpProxyError;
 use crate::agent::net::listener::ListenerError;
 use crate::agent::net::upgrade_variable::ConnectionUpgradeVariableError;
-use crate::agent::net::web::WebError;
+use crate::agent::net::web::HttpError;
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::{error_line, error_list};
 use crate::agent::service::error::OutputError;
@@ -65,7 +65,7 @@ pub enum AgentError {
     },
     /// TLS to the server cannot be set up.
     #[error(transparent)]
-    Web(#[from] WebError),
+    Http(#[from] HttpError),
     /// The destination of an output cannot be used.
     #[error(transparent)]
     Destination(#[from] OutputDestinationError),
@@ -128,7 +128,7 @@ impl AgentError {
             Self::Listen { error, .. } => Some(Hint::new(error.help())),
             Self::Listener { error, .. } => error.hint(),
             Self::HttpProxy(error) => Some(error.hint()),
-            Self::Web(error) => error.hint(),
+            Self::Http(error) => error.hint(),
             Self::Destination(error) => error.hint(),
             Self::HealthServer(error) => Some(error.hint()),
             Self::Storage(error) => error.hint(),

@@ -58,7 +58,7 @@ impl RunningAgent {
     }
 
     async fn write_all(self: &Arc<Self>, writes: &mut Writes) -> Result<OneshotResult, AgentError> {
-        let obtained = self.bot.obtain().await?;
+        let obtained = self.bot.obtain_identity().await?;
         obtained.log(None);
         if let Some(suspension) = obtained.suspension() {
             tracing::error!(service = IDENTITY, "{suspension}");

@@ -18,7 +18,7 @@ use crate::agent::credential::identity::Identity;
 use crate::agent::credential::x509;
 use crate::agent::platform::Rounded;
 use crate::agent::teleport::api_error::ApiError;
-use crate::agent::teleport::auth_client::{AuthClient, AuthorityState};
+use crate::agent::teleport::auth_client::{AuthClient, CaState};
 
 /// The types of the CAs that the bot itself and most outputs depend on.
 const CA_TYPES: [&str; 3] = ["host", "user", "db"];
@@ -98,12 +98,12 @@ impl RunningAgent {
 
 /// The last known state of each CA.
 #[derive(Default)]
-struct KnownStates(BTreeMap<String, AuthorityState>);
+struct KnownStates(BTreeMap<String, CaState>);
 
 impl KnownStates {
     /// Compares a state with the last known one, and signals `changed` if clients must follow the change. The first
     /// state of a CA is compared with what `identity` already trusts.
-    fn update(&mut self, state: AuthorityState, identity: Option<&Identity>, changed: &watch::Sender<()>) {
+    fn update(&mut self, state: CaState, identity: Option<&Identity>, changed: &watch::Sender<()>) {
         let must_follow = match self.0.get(&state.ca_type) {
             // Programs that verify workloads must trust a key before it signs, so every change of the trusted keys
             // counts.
@@ -139,7 +139,7 @@ fn affects_clients(phase: &str) -> bool {
 }
 
 /// Returns true if the identity contains every certificate of a CA, or if it never contains this type of CA.
-fn trusts(identity: &Identity, state: &AuthorityState) -> bool {
+fn trusts(identity: &Identity, state: &CaState) -> bool {
     let parsed = |pem: &String| x509::certificates(pem).unwrap_or_default();
     let trusted: Vec<_> = identity.certs.tls_cas.iter().flat_map(parsed).collect();
     matches!(state.ca_type.as_str(), "db" | WORKLOAD_CA)
@@ -149,12 +149,12 @@ fn trusts(identity: &Identity, state: &AuthorityState) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::credential::authority::Authority;
+    use crate::agent::credential::authority::CertAuthority;
 
-    fn state(ca_type: &str, phase: &str, tls: &[&str]) -> AuthorityState {
+    fn state(ca_type: &str, phase: &str, tls: &[&str]) -> CaState {
         let tls = tls.iter().map(|pem| (*pem).to_owned()).collect();
-        let trusted = Authority { cluster: "dev.test".parse().unwrap(), ssh: Vec::new(), tls };
-        AuthorityState { ca_type: ca_type.to_owned(), phase: phase.to_owned(), trusted }
+        let trusted = CertAuthority { cluster: "dev.test".parse().unwrap(), ssh: Vec::new(), tls };
+        CaState { ca_type: ca_type.to_owned(), phase: phase.to_owned(), trusted }
     }
 
     /// Returns true if there was a change since the last call.

@@ -13,9 +13,9 @@ use crate::agent::service::context::{IssueContext, ProxyAddresses};
 use crate::agent::service::output::Output;
 use crate::config::{Address, JoinMethod};
 
-/// How long a stop waits for files that are being written and for an identity that was requested. Kubernetes ends a
+/// How long a shutdown waits for files that are being written and for an identity that was requested. Kubernetes ends a
 /// container 30 s after it asked it to stop.
-const STOP_LIMIT: Duration = Duration::from_secs(25);
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(25);
 /// Credentials that expire this much earlier than requested are not reported as shortened: issuing takes time.
 const TOLERANCE: Duration = Duration::from_secs(60);
 
@@ -78,7 +78,7 @@ impl RunningAgent {
     }
 
     /// Waits, before the agent ends for any reason, until the files that are being written are complete and an identity
-    /// that was requested is saved. After [`STOP_LIMIT`], the agent ends anyway.
+    /// that was requested is saved. After [`SHUTDOWN_LIMIT`], the agent ends anyway.
     pub(super) async fn drain(&self) {
         // First the identity: while `finished` waits for a file, such as one on a slow disk, nothing else can be saved.
         let finish = async {
@@ -89,13 +89,13 @@ impl RunningAgent {
     }
 }
 
-/// Waits until `work` is done, but not longer than [`STOP_LIMIT`]. Returns whether it is done.
+/// Waits until `work` is done, but not longer than [`SHUTDOWN_LIMIT`]. Returns whether it is done.
 async fn finish_within_limit(work: impl Future<Output = ()>) -> bool {
-    let is_done = tokio::time::timeout(STOP_LIMIT, work).await.is_ok();
+    let is_done = tokio::time::timeout(SHUTDOWN_LIMIT, work).await.is_ok();
     if !is_done {
         tracing::error!(
             "stopping, although files or the bot's identity are still being saved after {}: a file system, a process that holds a lock, or the cluster does not respond",
-            Rounded(STOP_LIMIT)
+            Rounded(SHUTDOWN_LIMIT)
         );
     }
     is_done
@@ -110,9 +110,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stop_waits_for_work_but_not_forever() {
         let started = Instant::now();
-        assert!(finish_within_limit(tokio::time::sleep(STOP_LIMIT / 2)).await);
-        assert_eq!(started.elapsed(), STOP_LIMIT / 2);
+        assert!(finish_within_limit(tokio::time::sleep(SHUTDOWN_LIMIT / 2)).await);
+        assert_eq!(started.elapsed(), SHUTDOWN_LIMIT / 2);
         assert!(!finish_within_limit(std::future::pending()).await);
-        assert_eq!(started.elapsed(), STOP_LIMIT * 3 / 2);
+        assert_eq!(started.elapsed(), SHUTDOWN_LIMIT * 3 / 2);
     }
 }

@@ -10,7 +10,7 @@ use crate::agent::credential::keys::KeyError;
 use crate::agent::credential::ssh_cert::SshCertError;
 use crate::agent::credential::x509::X509Error;
 use crate::agent::destination::writer::DestinationError;
-use crate::agent::net::web::WebError;
+use crate::agent::net::web::HttpError;
 use crate::agent::platform::Hint;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::kubernetes_proxy::KubeProxyError;
@@ -31,7 +31,7 @@ pub enum OutputError {
     Identity(#[from] IdentityError),
     /// The issued host certificate cannot be used.
     #[error("the auth server issued an unusable host certificate")]
-    HostCert(#[from] SshCertError),
+    HostCertParams(#[from] SshCertError),
     /// No key could be generated.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -111,7 +111,7 @@ impl OutputError {
             Self::Path(_) => "use an absolute UTF-8 path without newlines or quotation marks",
             Self::LeafNotFound { .. } => "use one of these names",
             Self::Identity(_)
-            | Self::HostCert(_)
+            | Self::HostCertParams(_)
             | Self::Key(_)
             | Self::Authority(_)
             | Self::NoHostAuthority(_) => {
@@ -178,7 +178,7 @@ pub enum TunnelError {
     NotHttp(String),
     /// The system's root certificates cannot be used to verify the proxy.
     #[error("cannot verify the proxy")]
-    Roots(#[source] WebError),
+    Roots(#[source] HttpError),
 }
 
 impl TunnelError {

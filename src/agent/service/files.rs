@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::error::OutputError;
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::identity_file;
 use crate::agent::destination::staging::NewFile;
@@ -19,9 +19,9 @@ pub(crate) struct FileSet {
 
 /// The CAs of the cluster and its leaf clusters, by what they sign.
 pub(super) struct Authorities {
-    pub(super) host: Arc<[Authority]>,
-    pub(super) user: Arc<[Authority]>,
-    pub(super) database: Arc<[Authority]>,
+    pub(super) host: Arc<[CertAuthority]>,
+    pub(super) user: Arc<[CertAuthority]>,
+    pub(super) database: Arc<[CertAuthority]>,
 }
 
 impl FileSet {
@@ -39,7 +39,10 @@ impl FileSet {
     }
 
     /// Creates a set with the key, the certificates, the `identity` file and the host CAs.
-    pub(super) fn with_host_cas(identity: &Identity, host_cas: &[Authority]) -> Result<Self, OutputError> {
+    pub(super) fn with_host_cas(
+        identity: &Identity,
+        host_cas: &[CertAuthority],
+    ) -> Result<Self, OutputError> {
         let mut files = Self::new(identity.user.not_after);
         files.push("key", identity.key.private_pem());
         files.push("key.pub", identity.key.ssh_line()?);
@@ -51,7 +54,7 @@ impl FileSet {
     }
 
     /// Adds `tls.key`, `tls.crt` and `tls.cas`, for clients that expect these names.
-    pub(super) fn push_tls(&mut self, identity: &Identity, host_cas: &[Authority]) {
+    pub(super) fn push_tls(&mut self, identity: &Identity, host_cas: &[CertAuthority]) {
         self.push("tls.key", identity.key.private_pem());
         self.push("tls.crt", identity.certs.tls.as_str());
         self.push("tls.cas", ca_pem(host_cas));
@@ -63,6 +66,6 @@ impl FileSet {
 }
 
 /// Returns the TLS certificates of these CAs, concatenated in PEM.
-pub(super) fn ca_pem(authorities: &[Authority]) -> String {
+pub(super) fn ca_pem(authorities: &[CertAuthority]) -> String {
     authorities.iter().flat_map(|ca| &ca.tls).cloned().collect()
 }

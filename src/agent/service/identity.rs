@@ -5,7 +5,7 @@ use super::files::{Authorities, FileSet};
 use super::issue::Issuer;
 use super::known_hosts::known_hosts;
 use super::ssh_config::SshConfig;
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::RouteTo;
@@ -112,6 +112,6 @@ async fn push_ssh_files(
 
 /// Returns true if all keys are RSA keys. Only then may `ssh_config` name the RSA algorithms, because this excludes all
 /// others.
-fn all_rsa(authorities: &[Authority]) -> bool {
+fn all_rsa(authorities: &[CertAuthority]) -> bool {
     authorities.iter().flat_map(|ca| &ca.ssh).all(|key| key.starts_with("ssh-rsa "))
 }

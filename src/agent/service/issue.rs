@@ -18,7 +18,7 @@ use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::platform::Hint;
 use crate::agent::platform::error_text::{error_chain, error_line};
 use crate::agent::platform::tasks::run_blocking;
-use crate::agent::teleport::auth_client::{AuthClient, AuthorityType, Impersonation, RouteTo};
+use crate::agent::teleport::auth_client::{AuthClient, CaType, Impersonation, RouteTo};
 use crate::agent::teleport::kubernetes_proxy::{KubeProxy, KubeProxyError};
 use crate::agent::teleport::ssh_address::{SshAddress, SshAddressError};
 use crate::config::Address;
@@ -122,9 +122,9 @@ impl<'a> Issuer<'a> {
     /// Returns the CAs that most outputs write.
     pub(super) async fn authorities(&self) -> Result<Authorities, OutputError> {
         Ok(Authorities {
-            host: self.bot_client.authorities(AuthorityType::Host).await?,
-            user: self.bot_client.authorities(AuthorityType::User).await?,
-            database: self.bot_client.authorities(AuthorityType::Database).await?,
+            host: self.bot_client.authorities(CaType::Host).await?,
+            user: self.bot_client.authorities(CaType::User).await?,
+            database: self.bot_client.authorities(CaType::Database).await?,
         })
     }
 

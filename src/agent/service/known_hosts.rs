@@ -1,12 +1,12 @@
 //! Renders `known_hosts`, which tells OpenSSH which CAs to trust for which hosts.
 
 use super::host_patterns::host_patterns;
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::config::Address;
 
 /// Returns one line per trusted key of each cluster's host CA, in the order of `clusters`.
-pub(super) fn known_hosts(host_cas: &[Authority], clusters: &[ClusterName], proxy: &Address) -> String {
+pub(super) fn known_hosts(host_cas: &[CertAuthority], clusters: &[ClusterName], proxy: &Address) -> String {
     let proxy_host = proxy.host();
     let mut lines = String::new();
     for cluster in clusters {
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn only_the_given_clusters_are_listed() {
-        let leaf = |name: &str| Authority { cluster: name.parse().unwrap(), ..recorded_host_authority() };
+        let leaf = |name: &str| CertAuthority { cluster: name.parse().unwrap(), ..recorded_host_authority() };
         let all = [recorded_host_authority(), leaf("hidden.test"), leaf("leaf.test")];
         let file = known_hosts(
             &all,

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::OutputError;
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::credential::x509;
 
 /// The content of the file. All clusters share one user.
@@ -92,7 +92,7 @@ impl Kubeconfig {
 /// # Errors
 ///
 /// Returns an error if there is none: with an empty list, clients would trust the system's root certificates instead.
-pub(super) fn authority_data(host_cas: &[Authority], root: &str) -> Result<String, OutputError> {
+pub(super) fn authority_data(host_cas: &[CertAuthority], root: &str) -> Result<String, OutputError> {
     let all = host_cas.iter().flat_map(|ca| &ca.tls);
     let of_root: Vec<&str> = all
         .filter(|pem| x509::subject_common_name(pem).as_deref() == Some(root))

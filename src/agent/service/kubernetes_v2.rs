@@ -12,7 +12,7 @@ use super::issue::Issuer;
 use super::kubeconfig::{Kubeconfig, KubeconfigCluster, authority_data};
 use super::kubernetes::kubeconfig_user;
 use super::lookup::{ResourceKind, pick};
-use crate::agent::teleport::auth_client::{AuthClient, AuthorityType};
+use crate::agent::teleport::auth_client::{AuthClient, CaType};
 use crate::config::ContextName;
 
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl KubernetesV2Output {
         if selected.is_empty() {
             issuer.warn("no Kubernetes cluster matches the selectors: the kubeconfig contains no context");
         }
-        let host_cas = issuer.bot_client.authorities(AuthorityType::Host).await?;
+        let host_cas = issuer.bot_client.authorities(CaType::Host).await?;
         let root = &proxy.cluster_name;
         let clusters = selected.into_iter().map(|(name, namespace)| KubeconfigCluster {
             name: self.context_name.render(root, &name),

@@ -43,7 +43,8 @@ impl ListenerSettings {
 /// How long a certificate that a server refuses is kept: a new one would be refused for the same reason.
 const MIN_AGE: Duration = Duration::from_secs(60);
 
-/// Something that was issued, and that can be used as long as its certificate is valid.
+/// A value that was derived from a certificate for clients, such as a connection target. It can be used as long as the certificate is
+/// valid.
 pub(crate) struct IssuedAccess<T> {
     pub(crate) value: T,
     pub(crate) not_after: SystemTime,

@@ -77,8 +77,8 @@ impl Output {
         context: &IssueContext<'_>,
     ) -> Result<SystemTime, OutputError> {
         let prepare = |destination: &DestinationWriter| {
-            destination.test()?;
-            destination.prepare()
+            destination.test_reader_access()?;
+            destination.recover_and_test()
         };
         self.destination.run_blocking(context.file_work, prepare).await?;
         let directory = self.destination.directory();

@@ -5,10 +5,10 @@ use url::form_urlencoded;
 use super::error::OutputError;
 use super::files::FileSet;
 use super::issue::Issuer;
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::ssh_cert;
-use crate::agent::teleport::auth_client::AuthorityType;
+use crate::agent::teleport::auth_client::CaType;
 use crate::config::SshCaType;
 
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ impl SshHostOutput {
         let certificate = client.host_cert(&key.ssh_line()?, &self.principals, cluster, ttl).await?;
         let not_after = ssh_cert::host_certificate_expiry(&certificate, key.ssh_key())?;
         let authority_type = match self.ca_type {
-            SshCaType::User => AuthorityType::User,
-            SshCaType::Openssh => AuthorityType::Openssh,
+            SshCaType::User => CaType::User,
+            SshCaType::Openssh => CaType::Openssh,
         };
         let authorities = issuer.bot_client.authorities(authority_type).await?;
         let mut files = FileSet::new(not_after);
@@ -40,7 +40,7 @@ impl SshHostOutput {
 }
 
 /// Returns one line per trusted key of the cluster: `ssh-rsa AAAA… clustername=…&type=user`.
-fn trusted_keys(authorities: &[Authority], cluster: &str, ca_type: SshCaType) -> String {
+fn trusted_keys(authorities: &[CertAuthority], cluster: &str, ca_type: SshCaType) -> String {
     let comment: String = form_urlencoded::Serializer::new(String::new())
         .append_pair("clustername", cluster)
         .append_pair("type", ca_type.as_str())
@@ -58,7 +58,7 @@ mod tests {
     fn the_trusted_keys_match_the_recording() {
         let recording = recorded("outputs/ssh_host/ssh_host-user-ca.pub");
         let key = recording.rsplit_once(' ').unwrap().0.to_owned();
-        let authority = |cluster: &str| Authority {
+        let authority = |cluster: &str| CertAuthority {
             cluster: cluster.parse().unwrap(),
             ssh: vec![key.clone()],
             tls: Vec::new(),

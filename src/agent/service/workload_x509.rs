@@ -5,7 +5,7 @@ use super::files::FileSet;
 use super::issue::Issuer;
 use super::svid::X509Svid;
 use super::workload_identity::issue;
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::pem::pem_encode;
 use crate::agent::credential::revocation_list::RevocationList;
@@ -105,7 +105,7 @@ fn federated_cas(issuer: &Issuer<'_>, federations: Vec<Federation>) -> String {
 }
 
 /// Returns the certificates of a CA, concatenated in PEM. Returns an error if one of them cannot be parsed.
-fn validated_ca_pem(authority: Option<Authority>) -> Result<String, OutputError> {
+fn validated_ca_pem(authority: Option<CertAuthority>) -> Result<String, OutputError> {
     let pem: String = authority.into_iter().flat_map(|authority| authority.tls).collect();
     let ders = x509::certificates(&pem).map_err(OutputError::Authority)?;
     Ok(ders.iter().map(|der| pem_encode("CERTIFICATE", der)).collect())

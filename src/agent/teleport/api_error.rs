@@ -170,7 +170,7 @@ impl ApiError {
             }
             Self::Failed { message, .. } => is_past_expiry(message),
             Self::Connect { .. } | Self::Tls(_) | Self::Key(_) => true,
-            Self::NoResponse { source, .. } => source.is_before_processing(),
+            Self::NoResponse { source, .. } => source.was_not_processed(),
             Self::TooLarge { .. }
             | Self::List { .. }
             | Self::AppSession(_)

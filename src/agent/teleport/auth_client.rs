@@ -21,16 +21,16 @@ use super::api_error::ApiError;
 use super::grpc::{CALL_TIMEOUT, Connector, SINGLE_CALL_TIMEOUT, auth_endpoint, unary, unary_within};
 use super::messages::{Certs, PingRequest, PingResponse, RouteToApp, RouteToDatabase, UserCertsRequest};
 use super::server_version::major;
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::credential::identity::{Identity, SignedCerts};
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::{DialTarget, Dialler};
 use crate::config::Address;
-pub(crate) use authority_watch::AuthorityState;
+pub(crate) use authority_watch::CaState;
 pub(crate) use heartbeat::{Heartbeat, ServiceHealth};
 pub(crate) use resources::{AppAddresses, Resource};
-pub(crate) use shared_responses::AuthorityType;
+pub(crate) use shared_responses::CaType;
 use shared_responses::SharedResponses;
 pub(crate) use workload_identity::{Federation, SvidRequest, WorkloadSelector};
 
@@ -180,10 +180,7 @@ impl AuthClient {
     }
 
     /// Returns the CAs of a type: the cluster's own and those of trusted leaf clusters.
-    pub(crate) async fn authorities(
-        &self,
-        authority_type: AuthorityType,
-    ) -> Result<Arc<[Authority]>, ApiError> {
+    pub(crate) async fn authorities(&self, authority_type: CaType) -> Result<Arc<[CertAuthority]>, ApiError> {
         self.shared.authorities(&self.channel, authority_type).await
     }
 

@@ -3,7 +3,7 @@
 use ssh_key::{Certificate, PublicKey};
 
 use super::messages::{CertAuthoritySpecV2, Certs, join_v1};
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::credential::cluster_name::ClusterNameError;
 use crate::agent::credential::identity::SignedCerts;
 use crate::agent::credential::pem::pem_encode;
@@ -40,7 +40,7 @@ impl TryFrom<join_v1::Certificates> for SignedCerts {
     }
 }
 
-impl TryFrom<CertAuthoritySpecV2> for Authority {
+impl TryFrom<CertAuthoritySpecV2> for CertAuthority {
     type Error = ClusterNameError;
 
     fn try_from(spec: CertAuthoritySpecV2) -> Result<Self, ClusterNameError> {
@@ -60,7 +60,7 @@ impl TryFrom<CertAuthoritySpecV2> for Authority {
 
 /// Returns the CA, or `None` if the name of its cluster is not valid. `AuthClient::leaf_clusters` warns about such a
 /// cluster if it matters.
-pub(super) fn trusted_authority(spec: CertAuthoritySpecV2) -> Option<Authority> {
+pub(super) fn trusted_authority(spec: CertAuthoritySpecV2) -> Option<CertAuthority> {
     spec.try_into().inspect_err(|error| tracing::debug!("ignoring a CA: {error}")).ok()
 }
 

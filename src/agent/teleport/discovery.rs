@@ -18,7 +18,7 @@ use super::web_api::{self, WebApiError};
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::net::dialler::Dialler;
 use crate::agent::net::known_server::ServerKind;
-use crate::agent::net::web::{WebClient, WebError};
+use crate::agent::net::web::{HttpError, WebClient};
 use crate::agent::platform::Hint;
 use crate::config::Address;
 use crate::untrusted::escape;
@@ -69,7 +69,7 @@ impl fmt::Display for DiscoveryError {
         let Self { field, address, problem } = self;
         let field = field.name();
         match &**problem {
-            DiscoveryProblem::Proxy(WebApiError::Web(_))
+            DiscoveryProblem::Proxy(WebApiError::Http(_))
             | DiscoveryProblem::Auth(AuthDiscoveryError::Connection(_)) => {
                 write!(f, "cannot reach {address} ({field})")
             }
@@ -108,9 +108,9 @@ impl DiscoveryError {
     fn proxy_hint(&self, error: &WebApiError) -> Option<Hint> {
         let port_hint = || teleport_port_hint(&self.address, self.field);
         match error {
-            WebApiError::Web(WebError::Tls(error)) => error.hint(),
-            WebApiError::Web(WebError::Connection(error)) if error.failed_before_server() => error.hint(),
-            WebApiError::Web(WebError::Connection(error)) => {
+            WebApiError::Http(HttpError::Tls(error)) => error.hint(),
+            WebApiError::Http(HttpError::Connection(error)) if error.failed_before_server() => error.hint(),
+            WebApiError::Http(HttpError::Connection(error)) => {
                 port_hint().or_else(|| server_hints::for_proxy_connection(error))
             }
             WebApiError::ErrorStatus { .. } | WebApiError::NotTeleport(_) | WebApiError::ClusterName(_) => {
@@ -125,7 +125,7 @@ impl DiscoveryError {
             DiscoveryProblem::Proxy(error) => error.is_transient(),
             DiscoveryProblem::Auth(error) => error.is_transient(),
             // Without root certificates, only an auth server can be reached.
-            DiscoveryProblem::Neither { as_proxy: WebApiError::Web(WebError::Tls(_)), as_auth } => {
+            DiscoveryProblem::Neither { as_proxy: WebApiError::Http(HttpError::Tls(_)), as_auth } => {
                 as_auth.is_transient()
             }
             DiscoveryProblem::Neither { as_proxy, as_auth } => {
@@ -138,9 +138,9 @@ impl DiscoveryError {
 /// Returns true if a server that does not respond like a proxy may be an auth server.
 fn may_be_auth_server(error: &WebApiError) -> bool {
     match error {
-        WebApiError::Web(WebError::Connection(error)) => !error.failed_before_tls(),
+        WebApiError::Http(HttpError::Connection(error)) => !error.failed_before_tls(),
         // An auth server is reached without root certificates.
-        WebApiError::Web(WebError::Tls(_)) | WebApiError::NotTeleport(_) => true,
+        WebApiError::Http(HttpError::Tls(_)) | WebApiError::NotTeleport(_) => true,
         WebApiError::ErrorStatus { .. } => !error.is_transient(),
         WebApiError::ClusterName(_) => false,
     }

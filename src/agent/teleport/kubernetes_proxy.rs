@@ -47,7 +47,7 @@ impl KubeProxyError {
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match &self.0 {
-            KubeProxyProblem::WebApi(WebApiError::Web(error)) => error.hint(),
+            KubeProxyProblem::WebApi(WebApiError::Http(error)) => error.hint(),
             KubeProxyProblem::WebApi(_) => None,
             KubeProxyProblem::NotServed => {
                 Some(Hint::new("enable Kubernetes at the proxy (kube_listen_addr)"))

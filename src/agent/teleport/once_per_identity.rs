@@ -43,11 +43,11 @@ impl<T: Clone, E: Clone> OncePerIdentity<T, E> {
         is_transient: fn(&E) -> bool,
         request: impl Future<Output = Result<T, E>>,
     ) -> Result<(T, Option<E>), E> {
-        self.get_until(identity.user.not_after, is_transient, request).await
+        self.get_for_expiry(identity.user.not_after, is_transient, request).await
     }
 
-    /// Does the same for the identity that expires at `not_after`.
-    async fn get_until<R: Future<Output = Result<T, E>>>(
+    /// Like [`get`](Self::get), for the identity that expires at `not_after`.
+    async fn get_for_expiry<R: Future<Output = Result<T, E>>>(
         &self,
         not_after: SystemTime,
         is_transient: fn(&E) -> bool,
@@ -102,29 +102,29 @@ mod tests {
         let values = OncePerIdentity::default();
         let never = async { panic!("the request is not sent") };
         let results = tokio::join!(
-            values.get_until(time(1), is_transient, fails()),
-            values.get_until(time(1), is_transient, never)
+            values.get_for_expiry(time(1), is_transient, fails()),
+            values.get_for_expiry(time(1), is_transient, never)
         );
         assert_eq!(results, (Err("a failure"), Err("a failure")));
-        let again = values.get_until(time(1), is_transient, async { Ok(1) }).await;
+        let again = values.get_for_expiry(time(1), is_transient, async { Ok(1) }).await;
         assert_eq!(again, Ok((1, None)), "a later one is another attempt");
 
         let never = async { panic!("the request is not sent") };
         let results = tokio::join!(
-            values.get_until(time(2), is_transient, fails()),
-            values.get_until(time(2), is_transient, never)
+            values.get_for_expiry(time(2), is_transient, fails()),
+            values.get_for_expiry(time(2), is_transient, never)
         );
         assert_eq!(results, (Ok((1, Some("a failure"))), Ok((1, None))));
-        assert_eq!(values.get_until(time(3), is_transient, async { Ok(3) }).await, Ok((3, None)));
+        assert_eq!(values.get_for_expiry(time(3), is_transient, async { Ok(3) }).await, Ok((3, None)));
     }
 
     #[tokio::test]
-    async fn an_answer_replaces_an_earlier_value_even_if_it_is_an_error() {
+    async fn a_refusal_replaces_an_earlier_value() {
         let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let values = OncePerIdentity::default();
-        values.get_until(time(1), is_transient, async { Ok(1) }).await.unwrap();
-        let refused = values.get_until(time(2), is_transient, async { Err("an answer") }).await;
+        values.get_for_expiry(time(1), is_transient, async { Ok(1) }).await.unwrap();
+        let refused = values.get_for_expiry(time(2), is_transient, async { Err("an answer") }).await;
         assert_eq!(refused, Err("an answer"));
-        assert_eq!(values.get_until(time(2), is_transient, fails()).await, Err("a failure"));
+        assert_eq!(values.get_for_expiry(time(2), is_transient, fails()).await, Err("a failure"));
     }
 }

@@ -15,7 +15,7 @@ use super::server_hints;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::DialTarget;
 use crate::agent::net::http_body::{self, HttpBody};
-use crate::agent::net::http_client;
+use crate::agent::net::http1;
 use crate::agent::platform::error_text::describe_json_error;
 use crate::agent::platform::{Hint, Rounded, ServerMessage};
 
@@ -82,7 +82,7 @@ impl RestError {
 }
 
 /// The parameters of a host certificate.
-pub(crate) struct HostCert<'a> {
+pub(crate) struct HostCertParams<'a> {
     /// The public key: a line in authorized_keys format, with a newline.
     pub(crate) ssh_line: &'a str,
     pub(crate) principals: &'a [String],
@@ -127,7 +127,10 @@ pub(crate) async fn leaf_clusters(target: &DialTarget) -> Result<Vec<String>, Re
 }
 
 /// Issues a host certificate: one line with a newline.
-pub(crate) async fn host_cert(target: &DialTarget, parameters: &HostCert<'_>) -> Result<String, RestError> {
+pub(crate) async fn host_cert(
+    target: &DialTarget,
+    parameters: &HostCertParams<'_>,
+) -> Result<String, RestError> {
     let request = HostCertRequest {
         key: STANDARD.encode(parameters.ssh_line),
         hostname: "",
@@ -191,7 +194,7 @@ async fn send(
     request: Request<HttpBody>,
 ) -> Result<(StatusCode, Bytes), Box<dyn Error + Send + Sync>> {
     let stream = target.open().await?;
-    let (mut sender, connection) = http_client::handshake(Box::new(stream.into_inner())).await?;
+    let (mut sender, connection) = http1::handshake(Box::new(stream.into_inner())).await?;
     let exchange = async {
         let response = sender.send_request(request).await?;
         let status = response.status();

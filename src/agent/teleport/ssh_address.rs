@@ -17,7 +17,7 @@ impl SshAddressError {
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
         match &self.0 {
-            WebApiError::Web(error) => error.hint(),
+            WebApiError::Http(error) => error.hint(),
             _ => None,
         }
     }

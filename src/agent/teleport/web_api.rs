@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::error_body::error_message;
 use crate::agent::credential::cluster_name::ClusterNameError;
-use crate::agent::net::web::{WebClient, WebError};
+use crate::agent::net::web::{HttpError, WebClient};
 use crate::agent::platform::ServerMessage;
 use crate::agent::platform::error_text::describe_json_error;
 
@@ -13,7 +13,7 @@ use crate::agent::platform::error_text::describe_json_error;
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum WebApiError {
     #[error(transparent)]
-    Web(#[from] WebError),
+    Http(#[from] HttpError),
     #[error("HTTP status {status}: {message}")]
     ErrorStatus { status: StatusCode, message: ServerMessage },
     #[error("the response is not that of a Teleport proxy: {0}")]
@@ -27,7 +27,7 @@ impl WebApiError {
     /// internal failure or a rate limit. Every other response is final.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Web(error) => matches!(error, WebError::Connection(_)),
+            Self::Http(error) => matches!(error, HttpError::Connection(_)),
             Self::ErrorStatus { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }

@@ -288,7 +288,7 @@ Restart=always
 RestartSec=5
 # 2 is wrong usage and 3 an invalid configuration: another attempt would end in the same way.
 RestartPreventExitStatus=2 3
-# A stop completes what is being written, which takes 25 seconds at most.
+# A shutdown completes what is being written, which takes 25 seconds at most.
 TimeoutStopSec=30
 LimitNOFILE=524288";
 

@@ -85,7 +85,7 @@ fn check_server(key: &str, address: &str, severity: Severity, findings: &mut Fin
             },
         ),
         Ok(parsed) => {
-            // `auth_server` has checks of its own, because it may also be the address of a proxy.
+            // `auth_server` has separate checks, because it may also be the address of a proxy.
             if let Some(server) = parsed.usual_server().filter(|_| key == "proxy_server") {
                 findings.report_value(
                     Code::UnusualPort,

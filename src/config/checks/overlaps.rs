@@ -85,7 +85,7 @@ impl<'a> Writer<'a> {
 }
 
 /// All writers of one destination.
-struct Occupied<'a> {
+struct OccupiedDestination<'a> {
     /// The path, if it is a directory.
     directory: Option<Cow<'a, str>>,
     writers: Vec<Writer<'a>>,
@@ -95,7 +95,7 @@ struct Occupied<'a> {
     owners: HashMap<&'a str, usize>,
 }
 
-impl<'a> Occupied<'a> {
+impl<'a> OccupiedDestination<'a> {
     fn new(key: &DestinationKey<'a>) -> Self {
         let directory = match key {
             DestinationKey::Directory(path) => Some(path.clone()),
@@ -145,16 +145,16 @@ impl<'a> Occupied<'a> {
 /// All destinations, in the order of the configuration.
 #[derive(Default)]
 struct Destinations<'a> {
-    occupied: Vec<Occupied<'a>>,
+    occupied: Vec<OccupiedDestination<'a>>,
     by_key: HashMap<DestinationKey<'a>, usize>,
     directories: DirectoryTree,
 }
 
 impl<'a> Destinations<'a> {
-    fn at(&mut self, key: DestinationKey<'a>) -> &mut Occupied<'a> {
+    fn at(&mut self, key: DestinationKey<'a>) -> &mut OccupiedDestination<'a> {
         let (occupied, directories) = (&mut self.occupied, &mut self.directories);
         let index = *self.by_key.entry(key).or_insert_with_key(|key| {
-            occupied.push(Occupied::new(key));
+            occupied.push(OccupiedDestination::new(key));
             if let DestinationKey::Directory(path) = key {
                 directories.insert(path, occupied.len() - 1);
             }
@@ -165,7 +165,7 @@ impl<'a> Destinations<'a> {
 
     /// Iterates over the destinations that contain a path, the innermost first, each with the name of the entry that leads to the
     /// path.
-    fn enclosing<'p>(&self, path: &'p str) -> impl Iterator<Item = (&Occupied<'a>, &'p str)> {
+    fn enclosing<'p>(&self, path: &'p str) -> impl Iterator<Item = (&OccupiedDestination<'a>, &'p str)> {
         let above = self.directories.above(path).into_iter().rev();
         above.filter_map(|(index, name)| Some((self.occupied.get(index)?, name)))
     }
@@ -289,7 +289,7 @@ pub(super) fn check(config: &Config, services: &[NamedService<'_>], findings: &m
 
 /// Describes what happens to a file that the agent reads, below an entry with this name.
 fn file_inside<'w, 'a>(
-    occupied: &'w Occupied<'a>,
+    occupied: &'w OccupiedDestination<'a>,
     name: &str,
 ) -> Option<(Severity, &'static str, &'w Writer<'a>)> {
     if let Some(owner) = occupied.owner_of(name) {

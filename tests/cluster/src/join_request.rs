@@ -41,7 +41,7 @@ pub(crate) enum TokenMethod {
     Aws(AwsUser),
     /// Documents of this machine.
     Azure(Arc<AzureMachine>),
-    /// Challenges that a key pair has signed. Only in an exchange of its own.
+    /// Challenges that a key pair has signed. Only in a separate exchange.
     BoundKeypair(Box<BoundKeypairToken>),
 }
 

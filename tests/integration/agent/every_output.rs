@@ -17,7 +17,7 @@ const OUTPUTS: [(&str, &str); 5] = [
 const NEWER_OUTPUTS: [(&str, &str); 3] =
     [("kube2", "kubeconfig.yaml"), ("x509", "svid.pem"), ("jwt", "jwt_svid")];
 
-/// Adds what [`outputs`] are for: an application, a database, a Kubernetes cluster, a leaf cluster and a workload identity.
+/// Adds the resources that [`outputs`] name: an application, a database, a Kubernetes cluster, a leaf cluster and a workload identity.
 pub(super) fn add_resources(fixture: &TestCluster) {
     fixture.cluster.add_resource(Resource::application("dumper", "dumper.127.0.0.1"));
     fixture.cluster.add_resource(Resource::database("pg", "postgres"));

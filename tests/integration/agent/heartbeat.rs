@@ -103,7 +103,7 @@ async fn a_oneshot_run_does_not_wait_forever_for_its_heartbeat() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_does_not_wait_for_a_heartbeat() {
+async fn a_shutdown_does_not_wait_for_a_heartbeat() {
     let fixture = TestCluster::with_version(VERSION).await;
     let mut held = fixture.cluster.hold_next(method::SUBMIT_HEARTBEAT);
     let agent = fixture.start(fixture.config("20m", &[]));

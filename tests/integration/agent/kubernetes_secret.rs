@@ -7,8 +7,8 @@ use std::io;
 use rustls::CertificateError;
 use serde_json::{Value, json};
 use tbot::agent::{
-    Agent, AgentError, JoinError, JoinReason, KubernetesClusterError, KubernetesSecretError, RenewalError,
-    StorageError, WebError, error_line,
+    Agent, AgentError, HttpError, JoinError, JoinReason, KubernetesClusterError, KubernetesSecretError,
+    RenewalError, StorageError, error_line,
 };
 use tbot_cluster::{BoundKeypairToken, Cluster, Code, SERVER_VERSION, WorkloadIdentity, method};
 
@@ -203,7 +203,7 @@ async fn a_server_that_the_kubeconfig_does_not_trust_gets_no_token() {
     kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://{}", other.address));
     std::fs::write(fixture.teleport.path("kubeconfig"), kubeconfig.to_string()).unwrap();
     let error = secret_error(fixture.run_oneshot(fixture.config_with_output()).await.unwrap_err());
-    let KubernetesSecretError::NoResponse { error: WebError::Connection(error), .. } = &error else {
+    let KubernetesSecretError::NoResponse { error: HttpError::Connection(error), .. } = &error else {
         panic!("{error:?}")
     };
     assert!(

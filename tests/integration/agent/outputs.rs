@@ -215,7 +215,7 @@ async fn a_leaf_cluster_with_an_invalid_name_is_omitted_with_a_warning() {
 }
 
 #[tokio::test]
-async fn a_process_that_cannot_ask_the_proxy_leaves_the_files_of_an_earlier_one() {
+async fn a_process_that_cannot_reach_the_proxy_keeps_the_files_of_an_earlier_process() {
     let fixture = cluster_with_resources().await;
     fixture.cluster.set_tls_routing(false);
     let out = write(&fixture, &json!({ "type": "identity" })).await;
@@ -243,7 +243,7 @@ async fn ssh_config_and_known_hosts_name_the_proxy_that_the_agent_uses() {
 }
 
 #[tokio::test]
-async fn a_renewal_keeps_the_address_for_ssh_if_the_proxy_does_not_answer() {
+async fn a_renewal_keeps_the_address_for_ssh_if_the_proxy_does_not_respond() {
     let (log, fixture) = (LogCapture::start(), cluster_with_resources().await);
     fixture.cluster.set_tls_routing(false);
     let running = fixture

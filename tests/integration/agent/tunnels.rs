@@ -226,7 +226,7 @@ async fn a_thousand_connections_are_open_at_once_and_share_one_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_refuses_new_clients_and_waits_for_those_that_are_connected() {
+async fn a_shutdown_refuses_new_clients_and_waits_for_those_that_are_connected() {
     let fixture = cluster_with_app(echo().await).await;
     let running = start(&fixture, fixture.config("20m", &[tcp_tunnel()])).await;
     let address = running.agent.listen_addr(0).unwrap();

@@ -86,7 +86,7 @@ fn the_environment_of_a_user_or_a_machine_does_not_change_the_request() {
 
 #[test]
 #[ignore = "needs root, script and unshare"]
-fn a_user_a_machine_and_a_terminal_do_not_change_the_request() {
+fn another_user_machine_or_terminal_does_not_change_the_request() {
     let server = FakeServer::ok();
     let runs = [
         start(&server),

@@ -13,7 +13,7 @@ use tbot_documentation::{CodeBlock, Page, Session, pages};
 use super::fake_server::{Behaviour, FakeServer};
 use super::fixture::{CLOSED_PORT, program};
 
-/// The line that opts in, with its comment beside or, for a terminal, above it.
+/// The line that opts in, with its comment next to it or, for a terminal, above it.
 const OPT_IN: [&str; 2] = [
     "\nanonymous_telemetry_opt_in: true # opt in to anonymous usage telemetry; this line can be removed\n",
     "\n# opt in to anonymous usage telemetry; this line can be removed\nanonymous_telemetry_opt_in: true\n",

@@ -209,7 +209,7 @@ fn a_directory_without_which_systemd_does_not_start_the_unit_is_a_warning() {
     };
     let write = [&WRITE[..], &["--user", "deploy"]].concat();
     assert_eq!(warning(&there, &write), "");
-    // systemd creates it, and the agent what is below.
+    // systemd creates it, and the agent creates what is below it.
     assert_eq!(warning("/run/tbot", &write), "");
     assert_eq!(warning("/run/tbot/out", &write), "");
     let pid_file = |path: &str| warning(&there, &[&write[..], &["--pid-file", path]].concat());

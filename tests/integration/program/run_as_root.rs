@@ -28,7 +28,7 @@ fn prepare(fixture: &BotFixture, directory: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root and setpriv"]
-async fn a_file_that_root_has_edited_is_named_and_the_others_stay() {
+async fn a_file_that_root_has_replaced_fails_the_run_with_its_name_and_the_others_stay_links() {
     let fixture = BotFixture::new().await;
     prepare(&fixture, "storage");
     prepare(&fixture, "out");

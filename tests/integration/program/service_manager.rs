@@ -55,7 +55,7 @@ fn warnings(finished: &Finished) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_manager_learns_of_the_start_a_reload_and_the_stop() {
+async fn the_service_manager_learns_of_the_start_a_reload_and_the_shutdown() {
     let fixture = BotFixture::new().await;
     let socket = fixture.path("notify");
     let manager = Manager::new(UnixDatagram::bind(&socket).unwrap());

@@ -19,7 +19,7 @@ const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 const USER: u32 = 65532;
 const STORE: &str = "sqlite:/var/lib/prehog/events.db";
 
-/// A container engine with storage of its own.
+/// A container engine with separate storage.
 struct Engine(TempDir);
 
 impl Engine {
@@ -162,7 +162,7 @@ fn assert_agent_runs(engine: &Engine, cluster: &TestCluster) {
 
 fn assert_receiver_runs(engine: &Engine, cluster: &TestCluster) {
     let volume = "--volume=events:/var/lib/prehog";
-    // The command of the image, on a network of its own.
+    // The command of the image, on a separate network.
     engine.run(&["--detach", "--name=prehog", "--network=none", volume], "prehog", &[]);
     let store = engine.volume("events").join("events.db");
     wait_until("there is a store", || store.exists());

@@ -105,7 +105,7 @@ impl Http {
         read_to_end(self.send(DEFAULT_DATABASE, "", statement, self.timeout)?)
     }
 
-    /// Runs a query of a table of the system, and returns all of its rows. The database of the store need not exist.
+    /// Queries a system table, and returns all of its rows. The database of the store need not exist.
     pub(super) fn system_rows<T: DeserializeOwned>(&self, statement: &str) -> Result<Vec<T>, StoreError> {
         parse_rows(self.query_in(DEFAULT_DATABASE, statement)?)
     }

@@ -200,14 +200,14 @@ impl Layout {
         format!("CREATE DATABASE IF NOT EXISTS {}{}", self.database, self.on_cluster())
     }
 
-    /// Returns the name of the table that has the rows of a table on each server.
-    pub(super) fn name_with_rows(&self, table: &str) -> String {
+    /// Returns the name of the local table, which has the rows, of a table.
+    pub(super) fn local_name(&self, table: &str) -> String {
         if self.cluster.is_some() { format!("{table}_local") } else { table.to_owned() }
     }
 
-    /// Like `name_with_rows`, with the name of the database: another server does not know which one the client uses.
-    pub(super) fn with_rows(&self, table: &str) -> String {
-        format!("{}.{}", self.database, self.name_with_rows(table))
+    /// Like [`local_name`](Self::local_name), with the name of the database: another server does not know which one the client uses.
+    pub(super) fn qualified_local_name(&self, table: &str) -> String {
+        format!("{}.{}", self.database, self.local_name(table))
     }
 
     fn on_cluster(&self) -> String {
@@ -218,7 +218,7 @@ impl Layout {
     /// is down, so `ON CLUSTER` is only for other shards.
     fn alter(&self, table: &str) -> String {
         let on_cluster = if self.shards() > 1 { self.on_cluster() } else { String::new() };
-        format!("ALTER TABLE {}{on_cluster}", self.with_rows(table))
+        format!("ALTER TABLE {}{on_cluster}", self.qualified_local_name(table))
     }
 
     /// Returns what a statement of a migration is in this layout. It creates or alters a table.
@@ -238,26 +238,26 @@ impl Layout {
             let engine = format!("ENGINE = ReplicatedReplacingMergeTree('{path}', '{{replica}}')");
             rest = rest.replace("ENGINE = ReplacingMergeTree()", &engine);
         }
-        format!("{CREATE}{}{} {rest}", self.with_rows(table), self.on_cluster())
+        format!("{CREATE}{}{} {rest}", self.qualified_local_name(table), self.on_cluster())
     }
 
-    /// Returns the statement that drops a table which passes everything on to the shards. It has no rows.
+    /// Returns the statement that drops a distributed table, which has no rows.
     pub(super) fn drop_distributed(&self, table: &str) -> String {
         format!("DROP TABLE IF EXISTS {}.{table}{}", self.database, self.on_cluster())
     }
 
-    /// Returns the statement that makes a table which passes everything on to the shards, with definitions of columns.
+    /// Returns the statement that creates a distributed table with these definitions of columns.
     pub(super) fn create_distributed(&self, table: &str, columns: &[String]) -> String {
         let first = columns.first().and_then(|column| column.split(' ').next()).unwrap_or_default();
         let key = if [RECENT, IDS].contains(&table) { "id" } else { first };
         format!(
             "CREATE TABLE IF NOT EXISTS {database}.{table}{on_cluster} ({columns}) \
-             ENGINE = Distributed('{cluster}', '{database}', '{with_rows}', cityHash64({key}))",
+             ENGINE = Distributed('{cluster}', '{database}', '{local_name}', cityHash64({key}))",
             database = self.database,
             on_cluster = self.on_cluster(),
             columns = columns.join(", "),
             cluster = self.cluster().unwrap_or_default(),
-            with_rows = self.name_with_rows(table),
+            local_name = self.local_name(table),
         )
     }
 
@@ -273,24 +273,24 @@ impl Layout {
 
     /// Returns a condition that is true, and fails on a replica that lags behind. Servers choose a replica by the lag of
     /// the table that is read, and ignore that of other tables in the statement.
-    pub(super) fn is_up_to_date(&self) -> String {
+    pub(super) fn up_to_date_condition(&self) -> String {
         let Some(_) = self.cluster else { return "1".to_owned() };
         format!(
             "0 IN (SELECT throwIf(max(absolute_delay) >= {MAX_LAG_SECONDS}) FROM system.replicas \
              WHERE database = '{}' AND table IN ('{}', '{}'))",
             self.database,
-            self.name_with_rows(RECENT),
-            self.name_with_rows(IDS),
+            self.local_name(RECENT),
+            self.local_name(IDS),
         )
     }
 
-    /// Counts the shards on which the table that has the rows of a table has a column.
+    /// Counts the shards on which the local table of a table has a column.
     pub(super) fn shards_with_column(&self, table: &str, column: &str) -> String {
         format!(
             "SELECT count() AS total FROM {} WHERE database = '{}' AND table = '{}' AND name = '{column}'",
             self.system_table("columns"),
             self.database,
-            self.name_with_rows(table),
+            self.local_name(table),
         )
     }
 
@@ -313,11 +313,11 @@ impl Layout {
              FROM {} WHERE database = '{}' AND table = '{}'",
             self.system_table("replicas"),
             self.database,
-            self.name_with_rows(RECENT),
+            self.local_name(RECENT),
         )
     }
 
-    /// Returns a table of the system: that of this server, or those of one replica of each shard.
+    /// Returns a system table: that of this server, or those of one replica of each shard.
     fn system_table(&self, table: &str) -> String {
         match self.cluster() {
             None => format!("system.{table}"),

@@ -42,9 +42,9 @@ impl Sql {
         let not_repeated = format!(
             "{} AND (id, day) IN (SELECT id, min(day) FROM \
              (SELECT id, day FROM {} UNION ALL SELECT id, day FROM {}) GROUP BY id)",
-            layout.is_up_to_date(),
-            layout.with_rows(RECENT),
-            layout.with_rows(IDS),
+            layout.up_to_date_condition(),
+            layout.qualified_local_name(RECENT),
+            layout.qualified_local_name(IDS),
         );
         let starts_columns = starts_columns.join(", ");
         Self { properties: names.join(", "), names, starts_columns, not_repeated }

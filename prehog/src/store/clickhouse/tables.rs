@@ -140,12 +140,12 @@ fn apply_migrations(http: &Http, layout: &Layout) -> Result<(), StoreError> {
 fn distribute(http: &Http, layout: &Layout) -> Result<(), StoreError> {
     let columns = Columns::read(http, layout)?;
     for table in TABLES {
-        let (current, with_rows) = (columns.of(table), columns.of(&layout.name_with_rows(table)));
-        if current != with_rows {
+        let (current, qualified_local_name) = (columns.of(table), columns.of(&layout.local_name(table)));
+        if current != qualified_local_name {
             if !current.is_empty() {
                 http.run(&layout.drop_distributed(table))?;
             }
-            let definitions: Vec<String> = with_rows.iter().map(Column::definition).collect();
+            let definitions: Vec<String> = qualified_local_name.iter().map(Column::definition).collect();
             http.run(&layout.create_distributed(table, &definitions))?;
         }
     }

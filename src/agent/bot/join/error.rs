@@ -4,7 +4,7 @@ use super::attestation::AttestationError;
 use crate::agent::bot::storage::StorageError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
-use crate::agent::net::web::WebError;
+use crate::agent::net::web::HttpError;
 use crate::agent::platform::{Hint, ServerMessage};
 use crate::agent::teleport::grpc_code::GrpcCode;
 use crate::config::JoinMethod;
@@ -18,7 +18,7 @@ pub enum JoinError {
     NoResponse {
         /// The cause.
         #[source]
-        error: WebError,
+        error: HttpError,
         /// Advice for the operator.
         hint: Option<Hint>,
     },
@@ -96,7 +96,7 @@ const fn place_of_key(is_static: bool) -> &'static str {
 
 impl JoinError {
     /// Returns whether the server does not offer what the request was sent to, and so has not processed it.
-    pub(super) fn is_unsupported(&self) -> bool {
+    pub(super) fn is_not_offered(&self) -> bool {
         match self {
             Self::Refused { status, .. } => matches!(status, 404 | 405 | 501),
             Self::ServiceRefused { code, .. } => *code == GrpcCode::Unimplemented,
@@ -106,7 +106,7 @@ impl JoinError {
 
     /// Returns whether a failure to open a stream may come from a server that does not offer it: anything but a connection to the
     /// join service that was refused for a reason.
-    pub(super) fn may_be_unsupported(&self) -> bool {
+    pub(super) fn may_not_be_offered(&self) -> bool {
         match self {
             Self::NoResponse { .. } => true,
             Self::ServiceRefused { code, .. } => {
@@ -162,7 +162,7 @@ impl JoinError {
     /// is not known to be used up.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::NoResponse { error: WebError::Connection(_), .. } => true,
+            Self::NoResponse { error: HttpError::Connection(_), .. } => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
             Self::ServiceRefused { code, .. } => {
                 code.is_server_failure() || *code == GrpcCode::ResourceExhausted

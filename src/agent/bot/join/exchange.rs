@@ -17,7 +17,7 @@ use super::refusal_context::RefusalContext;
 use super::request::JoinRequest;
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::dialler::Dialler;
-use crate::agent::net::web::WebError;
+use crate::agent::net::web::HttpError;
 use crate::agent::teleport::grpc::{Connector, endpoint};
 
 /// The timeout to open a stream on which the client speaks first, until the server's first message.
@@ -105,6 +105,6 @@ pub(super) fn lost(error: impl Into<Box<dyn Error + Send + Sync>>) -> JoinError 
     no_response(ConnectionError::new(error))
 }
 
-fn no_response(error: impl Into<WebError>) -> JoinError {
+fn no_response(error: impl Into<HttpError>) -> JoinError {
     JoinError::NoResponse { error: error.into(), hint: None }
 }

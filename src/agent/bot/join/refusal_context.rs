@@ -12,7 +12,7 @@ use super::error::{
 };
 use crate::agent::bot::bound_keypair::RegistrationSecret;
 use crate::agent::bot::join_token::JoinToken;
-use crate::agent::net::web::WebError;
+use crate::agent::net::web::HttpError;
 use crate::agent::platform::{Hint, ServerMessage};
 use crate::agent::teleport::api_error::connection_error;
 use crate::agent::teleport::error_body::error_message;
@@ -38,7 +38,7 @@ enum JoinProof {
 
 impl RefusalContext {
     /// With an attestation, only the attestation is redacted: replacing a short name of a token could split an ID token into
-    /// parts that are no longer recognized.
+    /// parts that are no longer recognised.
     pub(super) fn new(token: &JoinToken, attestation: Option<&Attestation>) -> Self {
         let secrets = match attestation {
             None => vec![token.expose().to_owned()],
@@ -116,7 +116,7 @@ impl RefusalContext {
     }
 
     /// Returns the error for a response that was lost. A token may be used up then.
-    pub(super) fn no_response(&self, error: impl Into<WebError>) -> JoinError {
+    pub(super) fn no_response(&self, error: impl Into<HttpError>) -> JoinError {
         let hint = (self.proof == JoinProof::Token).then_some(TOKEN_MAY_BE_USED);
         JoinError::NoResponse { error: error.into(), hint }
     }

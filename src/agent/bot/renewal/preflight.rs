@@ -71,7 +71,7 @@ pub(crate) async fn test_destinations(
             };
             if !failures.iter().any(is_unresponsive) {
                 let file_work = file_work.clone();
-                removals.spawn(async move { destination.run_blocking(&file_work, remove_trial).await });
+                removals.spawn(async move { destination.run_blocking(&file_work, remove_test_files).await });
             }
         }
         // If a file system does not respond any more, the trial stays there.
@@ -80,13 +80,13 @@ pub(crate) async fn test_destinations(
     failures
 }
 
-fn remove_trial(destination: &DestinationWriter) -> Result<(), DestinationError> {
-    destination.remove_trial();
+fn remove_test_files(destination: &DestinationWriter) -> Result<(), DestinationError> {
+    destination.remove_test_files();
     Ok(())
 }
 
 fn test(destination: &DestinationWriter) -> Result<(), DestinationError> {
-    destination.test()?;
-    destination.prepare()?;
-    destination.try_writing()
+    destination.test_reader_access()?;
+    destination.recover_and_test()?;
+    destination.test_space()
 }

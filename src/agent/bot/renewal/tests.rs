@@ -31,7 +31,7 @@ async fn the_stored_identity_is_read_after_the_response_in_flight_is_saved() {
     let target = DirectoryTarget::with_defaults(directory.path());
     let bot = bot(Storage::open_directory(target, warnings).unwrap(), Vec::new());
     let in_flight = Arc::clone(&bot.in_flight).lock_owned().await;
-    let mut obtained = Box::pin(bot.obtain());
+    let mut obtained = Box::pin(bot.obtain_identity());
     tokio::select! {
         biased;
         obtained = &mut obtained => panic!("a request is in flight: {obtained:?}"),
@@ -60,7 +60,7 @@ async fn a_join_that_is_cancelled_while_an_output_is_tested_leaves_no_files_of_t
     let staged = output.path().join(".tbot-staged");
     let obtained = tokio::spawn({
         let bot = Arc::clone(&bot);
-        async move { bot.obtain().await }
+        async move { bot.obtain_identity().await }
     });
     while !staged.exists() && !obtained.is_finished() {
         tokio::task::yield_now().await;

@@ -26,7 +26,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::error::StorageError;
 use super::format::{
-    IDENTITY_FILES, KEY, RENEWAL_MARKER, StoredIdentity, encode, encode_all, fingerprint, left_marker, parse,
+    IDENTITY_FILES, KEY, RENEWAL_MARKER, StoredIdentity, abandoned_marker, encode, encode_all, fingerprint,
+    parse,
 };
 use crate::agent::bot::IDENTITY;
 use crate::agent::bot::bound_keys::{BOUND_KEY_FILES, BoundKeys, SECRET_BOUND_KEY_FILES};
@@ -286,7 +287,7 @@ impl DirectoryStorage {
             "the storage directory was replaced while the agent was running: {}",
             if is_saved { "saved the bot's identity in the new one" } else { "using the new one" }
         );
-        if let Err(error) = open.mark_left(&new.known) {
+        if let Err(error) = open.mark_abandoned(&new.known) {
             tracing::warn!(
                 storage = %self.target.path.display(),
                 "do not use the previous storage directory again, because the agent cannot mark the identity in it as used elsewhere: \
@@ -391,7 +392,7 @@ impl OpenStorage {
 
     /// Stores the renewal marker in this directory if the agent goes on in another one with the identity `next`, which is the same or
     /// its successor. Not an error if the directory is gone.
-    fn mark_left(&self, next: &Known) -> Result<(), io::Error> {
+    fn mark_abandoned(&self, next: &Known) -> Result<(), io::Error> {
         let (Some(left), Some(next)) = (&self.known.identity, &next.identity) else { return Ok(()) };
         let is_same = left.identity.user.der == next.identity.user.der;
         // Without a generation or a join state, nothing can lock the bot.
@@ -399,7 +400,7 @@ impl OpenStorage {
         if !can_lock || left.renewal_pending || !(is_same || replaces(&next.identity, &left.identity)) {
             return Ok(());
         }
-        match self.directory.write_marker(RENEWAL_MARKER, left_marker(&left.identity).as_bytes()) {
+        match self.directory.write_marker(RENEWAL_MARKER, abandoned_marker(&left.identity).as_bytes()) {
             Err(DirectoryError::Io { error, .. }) => match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle => Ok(()),
                 // Not with the path, where another directory is now.

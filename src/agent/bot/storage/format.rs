@@ -85,7 +85,7 @@ pub(super) fn parse(
         .map_err(|error| StorageError::Damaged { location: location.to_owned(), error })?;
     // An incompletely written marker has no effect: the agent requests the renewal only after fsync.
     let marker = read(RENEWAL_MARKER)?;
-    let used_elsewhere = marker.as_deref() == Some(left_marker(&identity).as_bytes());
+    let used_elsewhere = marker.as_deref() == Some(abandoned_marker(&identity).as_bytes());
     let renewal_pending = marker.is_some_and(|marker| marker.starts_with(fingerprint(&identity).as_bytes()));
     let token_hash = token_hash.trim().to_owned();
     Ok(Some(StoredIdentity { identity: identity.into(), token_hash, renewal_pending, used_elsewhere }))
@@ -97,7 +97,7 @@ pub(super) fn fingerprint(identity: &Identity) -> String {
 }
 
 /// Returns the renewal marker in a directory that the agent has left, to use `identity` in another one.
-pub(super) fn left_marker(identity: &Identity) -> String {
+pub(super) fn abandoned_marker(identity: &Identity) -> String {
     format!("{}\nleft\n", fingerprint(identity))
 }
 

@@ -12,7 +12,7 @@ use super::kubeconfig::MergedKubeconfig;
 use super::parameters::{ClusterCredentials, ConnectionParameters, KubernetesClusterError, read_file};
 use crate::agent::net::address::is_loopback_url;
 use crate::agent::net::route::Route;
-use crate::agent::net::tls::{self, Trust};
+use crate::agent::net::tls::{self, KubernetesTrust};
 use crate::agent::net::web::HttpClient;
 use crate::agent::platform::{Clock, Environment};
 use crate::config::{self, Address};
@@ -85,7 +85,7 @@ impl ClusterConfig {
         match self {
             Self::InCluster { host, port, service_account } => {
                 let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-                let trust = Trust::Authorities(read_file(&service_account.join("ca.crt"))?);
+                let trust = KubernetesTrust::Authorities(read_file(&service_account.join("ca.crt"))?);
                 let token = Some(read_file(&service_account.join("token"))?);
                 let credentials = ClusterCredentials { token, ..ClusterCredentials::default() };
                 Ok(ConnectionParameters { server: format!("https://{host}:{port}"), trust, credentials })

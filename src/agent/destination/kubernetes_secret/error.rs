@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::parameters::KubernetesClusterError;
-use crate::agent::net::web::WebError;
+use crate::agent::net::web::HttpError;
 use crate::agent::platform::{Hint, ServerMessage};
 
 /// A Kubernetes Secret could not be read or written.
@@ -31,7 +31,7 @@ pub enum KubernetesSecretError {
         request: Box<SecretRequest>,
         /// The cause.
         #[source]
-        error: WebError,
+        error: HttpError,
     },
     /// The response is not a Secret.
     #[error("the response to {request} is not a Secret: {problem}")]

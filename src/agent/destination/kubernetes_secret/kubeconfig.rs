@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::parameters::{
     ClusterCredentials, ConnectionParameters, KubeconfigProblem, KubernetesClusterError, read_file,
 };
-use crate::agent::net::tls::{ClientPem, Trust};
+use crate::agent::net::tls::{ClientPem, KubernetesTrust};
 use crate::yaml;
 
 /// One or more kubeconfig files, merged. Of two entries with the same name, the first one is used.
@@ -127,7 +127,7 @@ impl MergedKubeconfig {
         &self,
         directory: &Path,
         NamedEntry { name, entry }: &NamedEntry<ClusterEntry>,
-    ) -> Result<(String, Trust), KubernetesClusterError> {
+    ) -> Result<(String, KubernetesTrust), KubernetesClusterError> {
         for (key, is_set) in
             [("tls-server-name", entry.tls_server_name.is_some()), ("proxy-url", entry.proxy_url.is_some())]
         {
@@ -143,9 +143,9 @@ impl MergedKubeconfig {
         let authorities =
             self.inline_or_file(directory, entry.certificate_authority_data.as_deref(), path)?;
         let trust = match authorities {
-            _ if entry.insecure_skip_tls_verify => Trust::AnyCertificate,
-            Some(authorities) => Trust::Authorities(authorities),
-            None => Trust::System,
+            _ if entry.insecure_skip_tls_verify => KubernetesTrust::AnyCertificate,
+            Some(authorities) => KubernetesTrust::Authorities(authorities),
+            None => KubernetesTrust::System,
         };
         Ok((entry.server.clone(), trust))
     }

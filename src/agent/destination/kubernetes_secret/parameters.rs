@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::agent::net::http_proxy::HttpProxyError;
-use crate::agent::net::tls::{ClientPem, Trust};
-use crate::agent::net::web::WebError;
+use crate::agent::net::tls::{ClientPem, KubernetesTrust};
+use crate::agent::net::web::HttpError;
 use crate::agent::platform::{Hint, regular_file};
 
 /// The largest kubeconfig, token or certificate that the agent reads, in bytes.
@@ -49,7 +49,7 @@ pub enum KubernetesClusterError {
     Proxy(#[from] HttpProxyError),
     /// TLS cannot be set up.
     #[error("cannot set up TLS to the Kubernetes cluster")]
-    Tls(#[source] WebError),
+    Tls(#[source] HttpError),
 }
 
 impl KubernetesClusterError {
@@ -143,7 +143,7 @@ impl KubeconfigProblem {
 pub(super) struct ConnectionParameters {
     /// The base URL of the API server.
     pub(super) server: String,
-    pub(super) trust: Trust,
+    pub(super) trust: KubernetesTrust,
     pub(super) credentials: ClusterCredentials,
 }
 

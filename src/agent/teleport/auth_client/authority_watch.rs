@@ -5,7 +5,7 @@ use tonic::codec::Streaming;
 
 use super::AuthClient;
 use super::shared_responses::request_authorities;
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::teleport::api_error::{ApiError, from_status};
 use crate::agent::teleport::convert::trusted_authority;
 use crate::agent::teleport::grpc::{CALL_TIMEOUT, server_stream};
@@ -16,15 +16,15 @@ const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
 
 /// A certificate authority's rotation phase and trusted keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AuthorityState {
+pub(crate) struct CaState {
     /// `host`, `user`, `db` or `spiffe`.
     pub(crate) ca_type: String,
     /// `init`, `update_clients`, `update_servers`, `standby`, `rollback`; empty before the first rotation.
     pub(crate) phase: String,
-    pub(crate) trusted: Authority,
+    pub(crate) trusted: CertAuthority,
 }
 
-impl AuthorityState {
+impl CaState {
     fn new(authority: CertAuthorityV2) -> Option<Self> {
         let CertAuthorityV2 { sub_kind: ca_type, spec } = authority;
         let mut spec = spec?;
@@ -39,13 +39,13 @@ pub(crate) struct AuthorityWatch(Streaming<Event>);
 
 impl AuthorityWatch {
     /// Returns the next change, or `None` if the server ended the stream.
-    pub(crate) async fn next(&mut self) -> Result<Option<AuthorityState>, ApiError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<CaState>, ApiError> {
         loop {
             let event = self.0.message().await.map_err(|status| from_status(WATCH_EVENTS, status))?;
             let Some(event) = event else { return Ok(None) };
             let is_put = event.r#type() == Operation::Put;
             let changed = event.cert_authority.filter(|_| is_put);
-            if let Some(state) = changed.and_then(AuthorityState::new) {
+            if let Some(state) = changed.and_then(CaState::new) {
                 return Ok(Some(state));
             }
         }
@@ -71,9 +71,9 @@ impl AuthClient {
         &self,
         ca_type: &str,
         cluster: &str,
-    ) -> Result<Option<AuthorityState>, ApiError> {
+    ) -> Result<Option<CaState>, ApiError> {
         let authorities = request_authorities(&self.channel, ca_type).await?;
-        let states = authorities.into_iter().filter_map(AuthorityState::new);
+        let states = authorities.into_iter().filter_map(CaState::new);
         Ok(states.into_iter().find(|state| *state.trusted.cluster == *cluster))
     }
 }

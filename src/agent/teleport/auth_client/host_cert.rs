@@ -6,7 +6,7 @@ use super::AuthClient;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::grpc::unary;
 use crate::agent::teleport::messages::{GenerateHostCertRequest, GenerateHostCertResponse};
-use crate::agent::teleport::rest::{self, HostCert};
+use crate::agent::teleport::rest::{self, HostCertParams};
 
 const GENERATE_HOST_CERT: &str = "/teleport.trust.v1.TrustService/GenerateHostCert";
 
@@ -32,7 +32,7 @@ impl AuthClient {
                 response => return Ok(String::from_utf8_lossy(&response?.ssh_certificate).into_owned()),
             }
         }
-        let request = HostCert { ssh_line, principals, cluster, ttl };
+        let request = HostCertParams { ssh_line, principals, cluster, ttl };
         Ok(rest::host_cert(&self.target.auth_over_http1(), &request).await?)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
 
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::platform::lock::lock;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::convert::trusted_authority;
@@ -31,18 +31,18 @@ type LeafClusters = Arc<Shared<Vec<String>>>;
 pub(super) struct SharedResponses {
     roles: Shared<Vec<String>>,
     host_ca: Shared<String>,
-    /// The CAs, by what they sign, as in [`AuthorityType`].
-    host: Shared<Arc<[Authority]>>,
-    user: Shared<Arc<[Authority]>>,
-    database: Shared<Arc<[Authority]>>,
-    openssh: Shared<Arc<[Authority]>>,
+    /// The CAs, by what they sign, as in [`CaType`].
+    host: Shared<Arc<[CertAuthority]>>,
+    user: Shared<Arc<[CertAuthority]>>,
+    database: Shared<Arc<[CertAuthority]>>,
+    openssh: Shared<Arc<[CertAuthority]>>,
     /// By list of roles.
     leaf_clusters: Mutex<HashMap<Vec<String>, LeafClusters>>,
 }
 
 /// The type of a CA, named after what it signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AuthorityType {
+pub(crate) enum CaType {
     Host,
     User,
     Database,
@@ -86,14 +86,14 @@ impl SharedResponses {
     pub(super) async fn authorities(
         &self,
         channel: &Channel,
-        authority_type: AuthorityType,
-    ) -> Result<Arc<[Authority]>, ApiError> {
+        authority_type: CaType,
+    ) -> Result<Arc<[CertAuthority]>, ApiError> {
         let Self { host, user, database, openssh, .. } = self;
         let (name, shared) = match authority_type {
-            AuthorityType::Host => ("host", host),
-            AuthorityType::User => ("user", user),
-            AuthorityType::Database => ("db", database),
-            AuthorityType::Openssh => ("openssh", openssh),
+            CaType::Host => ("host", host),
+            CaType::User => ("user", user),
+            CaType::Database => ("db", database),
+            CaType::Openssh => ("openssh", openssh),
         };
         let request = async {
             let authorities = request_authorities(channel, name).await?;

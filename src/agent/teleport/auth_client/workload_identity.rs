@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::AuthClient;
-use crate::agent::credential::authority::Authority;
+use crate::agent::credential::authority::CertAuthority;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::convert::trusted_authority;
 use crate::agent::teleport::grpc::{LARGE_RESPONSE_TIMEOUT, unary, unary_within};
@@ -131,7 +131,7 @@ impl AuthClient {
         &self,
         ca_type: &str,
         cluster: &str,
-    ) -> Result<Option<Authority>, ApiError> {
+    ) -> Result<Option<CertAuthority>, ApiError> {
         let request = GetCertAuthorityRequest {
             r#type: ca_type.to_owned(),
             domain: cluster.to_owned(),

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_form_of_a_placeholder_is_recognized() {
+    fn each_form_of_a_placeholder_is_recognised() {
         let values = "
             PASTE_TOKEN_FROM_tctl_bots_add
             INSERT_TOKEN_HERE

@@ -106,7 +106,7 @@ async fn a_thousand_requests_are_open_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_waits_for_running_requests_and_upgraded_connections() {
+async fn a_shutdown_waits_for_running_requests_and_upgraded_connections() {
     let (fixture, _app) = cluster_with_app("web").await;
     let (running, address) = start(&fixture).await;
     let mut upgraded = web_socket(address).await;

@@ -271,7 +271,7 @@ async fn a_bot_that_has_joined_renews_and_recovers_without_the_file_of_the_secre
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_the_join_service_is_refused_by_name() {
+async fn a_server_without_the_join_service_is_an_error_that_names_the_service() {
     for (version, calls) in [("15.0.0", 0), ("17.7.5", 0), ("18.0.0", 1)] {
         let bot = BoundKeypairBot::with_version(version, BoundKeypairToken::with_secret(SECRET)).await;
         let (_, error) = bot.failed_join().await;

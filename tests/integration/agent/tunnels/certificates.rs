@@ -247,7 +247,7 @@ async fn a_leeway_that_is_longer_than_the_lifetime_is_ignored_with_a_warning() {
 
 /// The connection was never open, so there is nothing to wait for.
 #[tokio::test]
-async fn a_stop_closes_connections_that_wait_for_a_certificate() {
+async fn a_shutdown_closes_connections_that_wait_for_a_certificate() {
     let log = LogCapture::start();
     let fixture = cluster_with_app(echo().await).await;
     let (running, health) = start_with_health(&fixture).await;

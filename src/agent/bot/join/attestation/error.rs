@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use crate::agent::net::web::WebError;
+use crate::agent::net::web::HttpError;
 use crate::agent::platform::{Hint, Rounded};
 
 /// The maximum size of an ID token, of a file that is read, and of a signed document, in bytes. Real ones are far
@@ -67,7 +67,7 @@ pub enum AttestationError {
         host: String,
         /// The cause.
         #[source]
-        error: WebError,
+        error: HttpError,
         /// Advice for the operator.
         hint: Hint,
     },
@@ -148,7 +148,7 @@ impl RequestContext {
         Self { item: "ID token", hint }
     }
 
-    pub(super) fn no_response(self, host: &str, error: WebError) -> AttestationError {
+    pub(super) fn no_response(self, host: &str, error: HttpError) -> AttestationError {
         let Self { item, hint } = self;
         AttestationError::NoResponse { item, host: host.to_owned(), error, hint: Hint::new(hint) }
     }

@@ -10,7 +10,7 @@ use super::error::{AttestationError, RequestContext};
 use crate::agent::net::connection_error::ConnectionError;
 use crate::agent::net::route::Route;
 use crate::agent::net::tls;
-use crate::agent::net::web::{HttpClient, WebError};
+use crate::agent::net::web::{HttpClient, HttpError};
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::platform::{Clock, Environment, Hint};
 use crate::config::Address;
@@ -124,7 +124,7 @@ async fn http_client(
     proxy_policy: ProxyPolicy,
     environment: &Environment,
     clock: &Clock,
-) -> Result<HttpClient, WebError> {
+) -> Result<HttpClient, HttpError> {
     let no_proxy = Environment::default();
     let proxies = match proxy_policy {
         ProxyPolicy::FromEnvironment => environment,
