@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prehog::Options;
@@ -430,9 +431,11 @@ async fn invalid_requests_do_not_increase_memory_use() {
     let directory = tempfile::tempdir().unwrap();
     let process = ServeProcess::start(directory.path(), &[]);
     let address = process.address;
-    let flood = |round: u64, is_invalid: fn(u64) -> bool| async move {
+    let bomb: Arc<[u8]> = gzip(&vec![b' '; 1 << 20]).into();
+    let flood = async |round: u64, is_invalid: fn(u64) -> bool| {
         let mut senders = JoinSet::new();
         for sender in 0..8 {
+            let bomb = Arc::clone(&bomb);
             senders.spawn(async move {
                 let client = client();
                 let mut valid = 0;
@@ -443,7 +446,7 @@ async fn invalid_requests_do_not_increase_memory_use() {
                         .post(format!("http://{address}{SUBMIT_PATH}"))
                         .header("Content-Type", "application/json");
                     let request = if is_bomb {
-                        request.header("Content-Encoding", "gzip").body(gzip(&vec![b' '; 1 << 20]))
+                        request.header("Content-Encoding", "gzip").body(bomb.to_vec())
                     } else if is_invalid(number) {
                         request.body(vec![b'['; 12_000])
                     } else {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use prehog::store::StoreUrl;
 
+use crate::fixture::wait_to_poll;
+
 /// A cluster of one shard with two replicas, and one of two shards with two replicas each. The servers of the first one are also
 /// the first shard of the second one.
 pub(crate) const REPLICATED: &str = "replicated";
@@ -247,6 +249,6 @@ pub(crate) fn poll_until(what: &str, is_true: impl Fn() -> bool) {
     let started = Instant::now();
     while !is_true() {
         assert!(started.elapsed() < Duration::from_secs(60), "{what} did not happen");
-        std::thread::yield_now();
+        wait_to_poll();
     }
 }

@@ -152,7 +152,7 @@ impl TestReceiver {
     pub(crate) async fn wait_for(&self, name: &str, is_expected: impl Fn(u64) -> bool) {
         let wait = async {
             while !is_expected(self.metric(name).await) {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         let done = tokio::time::timeout(Duration::from_secs(60), wait).await;
@@ -172,12 +172,12 @@ impl TestReceiver {
     }
 }
 
-/// Returns a builder of plain HTTP clients. If the whole workspace is built, reqwest has the TLS features of the agent, which
-/// need a default crypto provider.
+/// Returns a builder of plain HTTP clients. They read no root certificates, which takes tens of milliseconds in a development
+/// build.
 pub(crate) fn client_builder() -> ClientBuilder {
-    // Fails if another test has already installed it.
+    // Reqwest needs it. Fails if another test has already installed it.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Client::builder().no_proxy()
+    Client::builder().no_proxy().tls_certs_only([])
 }
 
 pub(crate) fn client() -> Client {
@@ -202,11 +202,23 @@ pub(crate) fn stored(store: &StoreUrl) -> Vec<(String, Value, u64)> {
     all
 }
 
+/// The interval at which a condition is polled. Without a pause, polling would take CPU time from the program under test.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Waits for [`POLL_INTERVAL`], outside of asynchronous code.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the interval of a poll, not a delay after which something must have happened"
+)]
+pub(crate) fn wait_to_poll() {
+    std::thread::sleep(POLL_INTERVAL);
+}
+
 /// Waits until a condition is true, for at most a minute.
 pub(crate) async fn wait_until(what: &str, is_true: impl AsyncFn() -> bool) {
     let wait = async {
         while !is_true().await {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
     assert!(tokio::time::timeout(Duration::from_secs(60), wait).await.is_ok(), "{what} did not happen");
@@ -314,7 +326,7 @@ impl ServeProcess {
             }
             assert!(self.child.try_wait().unwrap().is_none(), "prehog exited: {log}");
             assert!(started.elapsed() < Duration::from_secs(20), "`{message}` was not logged: {log}");
-            std::thread::yield_now();
+            wait_to_poll();
         }
     }
 
@@ -330,7 +342,7 @@ impl ServeProcess {
                 return status.code();
             }
             assert!(started.elapsed() < Duration::from_secs(60), "prehog does not exit: {}", self.log());
-            std::thread::yield_now();
+            wait_to_poll();
         }
     }
 

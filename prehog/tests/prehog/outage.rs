@@ -95,7 +95,7 @@ async fn a_store_that_fails_to_write_is_unavailable_until_it_recovers() {
 /// Storing needs only the inbox. Events that cannot be counted now are counted later.
 #[tokio::test]
 async fn events_that_cannot_be_counted_yet_are_stored() {
-    for broken in ["starts", "tallies", "ids_day", "folded"] {
+    let break_table = async |broken: &str| {
         let receiver = TestReceiver::start().await;
         let other = connect(&receiver, STORE);
         other.execute_batch(&format!("ALTER TABLE {broken} RENAME TO away")).unwrap();
@@ -106,17 +106,19 @@ async fn events_that_cannot_be_counted_yet_are_stored() {
         receiver.wait_for("prehog_maintenance_up", |is_up| is_up == 1).await;
         assert_eq!(receiver.stored()[0].2, 2, "{broken}");
         receiver.stop().await;
-    }
+    };
+    tokio::join!(
+        break_table("starts"),
+        break_table("tallies"),
+        break_table("ids_day"),
+        break_table("folded")
+    );
 }
 
 /// Data that does not expire is reported, although events are still counted.
 #[tokio::test]
 async fn data_that_cannot_be_removed_is_reported() {
-    for (broken, statement) in [
-        ("maintained_days", "ALTER TABLE maintained_days RENAME TO away"),
-        ("ids_day", "CREATE TRIGGER refuse BEFORE UPDATE ON ids_day BEGIN SELECT RAISE(ABORT, 'no'); END"),
-        ("starts", "CREATE TRIGGER refuse BEFORE DELETE ON starts BEGIN SELECT RAISE(ABORT, 'no'); END"),
-    ] {
+    let break_table = async |broken: &str, statement: &str| {
         let directory = tempfile::tempdir().unwrap();
         let url = sqlite_in(directory.path());
         let today = Day::of(noon());
@@ -144,7 +146,18 @@ async fn data_that_cannot_be_removed_is_reported() {
         }
         assert_eq!(receiver.metric("prehog_maintenance_up").await, 0, "{broken}");
         receiver.stop().await;
-    }
+    };
+    tokio::join!(
+        break_table("maintained_days", "ALTER TABLE maintained_days RENAME TO away"),
+        break_table(
+            "ids_day",
+            "CREATE TRIGGER refuse BEFORE UPDATE ON ids_day BEGIN SELECT RAISE(ABORT, 'no'); END"
+        ),
+        break_table(
+            "starts",
+            "CREATE TRIGGER refuse BEFORE DELETE ON starts BEGIN SELECT RAISE(ABORT, 'no'); END"
+        ),
+    );
 }
 
 fn inbox_is_empty(receiver: &TestReceiver) -> bool {
