@@ -1,8 +1,10 @@
 //! `cargo xtask ci`: the steps of CI, one row per step. Each is a command as it is typed in the root directory.
 
+use std::io;
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use xtask_launcher::{bold, print_line, shell};
 
 use crate::setup;
@@ -39,10 +41,15 @@ const SLOW_STEPS: [&str; 15] = [
     // More kills than in a plain run.
     "TBOT_TEST_KILLS=100 cargo test --locked --workspace --test integration -- program::crash --nocapture",
     "PREHOG_TEST_KILLS=100 cargo test --locked --workspace --test prehog -- crash",
-    // The tests of the program once more, against the release build, whatever directory cargo is told to build in.
-    "cargo build --locked --release --target-dir target --package tbot",
+    // The tests of the program once more, against the release build.
+    RELEASE_BUILD,
     "TBOT_TEST_PROGRAM=target/release/tbot cargo test --locked --workspace --test integration -- program::",
 ];
+
+/// Builds the release, whatever directory cargo is told to build in. It is started before all other steps, and has the lowest
+/// priority: many tests wait most of the time.
+const RELEASE_BUILD: &str =
+    "nice -n 19 cargo build --quiet --locked --release --target-dir target --package tbot";
 
 /// Runs the fast steps, and stops at the first failure.
 ///
@@ -50,7 +57,7 @@ const SLOW_STEPS: [&str; 15] = [
 ///
 /// Returns an error if a step fails.
 pub(crate) fn run_fast() -> Result<()> {
-    run(&FAST_STEPS)
+    run(&FAST_STEPS, None)
 }
 
 /// Runs all steps, and stops at the first failure.
@@ -60,19 +67,53 @@ pub(crate) fn run_fast() -> Result<()> {
 /// Returns an error if a tool is missing or a step fails.
 pub(crate) fn run_all() -> Result<()> {
     setup::require_all()?;
-    run(&[&FAST_STEPS[..], &SLOW_STEPS].concat())
+    let release_build = BackgroundStep::start(RELEASE_BUILD)?;
+    run(&[&FAST_STEPS[..], &SLOW_STEPS].concat(), Some(release_build))
 }
 
 /// The exit status of a command that this machine does not permit, as in Automake for a skipped test.
 const NOT_RUN: i32 = 77;
 
-fn run(steps: &[&str]) -> Result<()> {
+/// A step that runs at the same time as others. Dropping it ends it.
+struct BackgroundStep {
+    step: &'static str,
+    child: Child,
+}
+
+impl BackgroundStep {
+    fn start(step: &'static str) -> Result<Self> {
+        let child =
+            shell::parse(step)?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        Ok(Self { step, child: child.with_context(|| format!("cannot run `{step}`"))? })
+    }
+
+    /// Waits for the end of the step, and prints its errors and warnings.
+    fn wait(mut self) -> Result<ExitStatus> {
+        if let Some(mut errors) = self.child.stderr.take() {
+            io::copy(&mut errors, &mut io::stderr())?;
+        }
+        Ok(self.child.wait()?)
+    }
+}
+
+impl Drop for BackgroundStep {
+    fn drop(&mut self) {
+        // Fails if it has ended.
+        let _ = self.child.kill();
+    }
+}
+
+/// Runs the steps in turn. One of them may have been started in the background.
+fn run(steps: &[&str], mut background: Option<BackgroundStep>) -> Result<()> {
     let start = Instant::now();
     let mut not_run = Vec::new();
     for step in steps {
         let start = Instant::now();
         print_line(&bold(&format!("== {step}")));
-        let status = shell::status(step)?;
+        let status = match background.take_if(|background| background.step == *step) {
+            Some(background) => background.wait()?,
+            None => shell::status(step)?,
+        };
         if status.code() == Some(NOT_RUN) {
             print_line("   NOT RUN");
             not_run.push(*step);
@@ -100,9 +141,24 @@ mod tests {
 
     #[test]
     fn a_step_that_was_not_run_is_neither_a_success_nor_a_failure() {
-        assert!(run(&["true", "sh -c exit\t77", "true"]).is_ok());
-        assert!(run(&["true", "false"]).is_err());
+        run(&["true", "sh -c exit\t77", "true"], None).unwrap();
+        run(&["true", "false"], None).unwrap_err();
         assert_eq!(summary(&[]), "everything passed");
         assert!(summary(&["a step"]).ends_with("NOT RUN: a step"));
+    }
+
+    #[test]
+    fn the_result_of_a_step_in_the_background_counts_at_its_place() {
+        run(&["true", "true --version"], Some(BackgroundStep::start("true --version").unwrap())).unwrap();
+        let error = run(&["true", "false"], Some(BackgroundStep::start("false").unwrap())).unwrap_err();
+        assert_eq!(error.to_string(), "`false` failed");
+        let error =
+            run(&["false", "sleep 3600"], Some(BackgroundStep::start("sleep 3600").unwrap())).unwrap_err();
+        assert_eq!(error.to_string(), "`false` failed");
+    }
+
+    #[test]
+    fn the_steps_contain_the_one_that_is_started_before_them() {
+        assert!(SLOW_STEPS.contains(&RELEASE_BUILD));
     }
 }
