@@ -11,7 +11,6 @@ pub(crate) mod control;
 mod current_identity;
 pub(crate) mod daemon;
 pub(crate) mod error;
-mod first_bytes;
 pub(crate) mod health;
 pub(crate) mod health_monitor;
 pub(crate) mod health_server;

@@ -116,11 +116,17 @@ struct UnsavedIdentity {
     join_reason: Option<JoinReason>,
 }
 
-/// The outcome of the renewal that the marker was stored for, as far as this process knows it.
-#[derive(Clone, Debug, Default)]
-enum MarkedRenewal {
+/// A renewal of this process that leaves a renewal marker.
+struct MarkedRenewal {
+    /// The certificate that was presented, in DER.
+    presented: Vec<u8>,
+    outcome: RenewalOutcome,
+}
+
+/// The outcome of the renewal that a marker was stored for, as far as this process knows it.
+#[derive(Clone, Debug)]
+enum RenewalOutcome {
     /// The response was lost, perhaps by an earlier process.
-    #[default]
     Unknown,
     /// The server has renewed the identity, and its response cannot be used.
     Unusable,
@@ -173,8 +179,8 @@ pub(crate) struct Bot {
     discovered: Mutex<Option<DiscoveredServer>>,
     /// An identity that the server issued and that is not saved yet. It must be saved before the next request.
     unsaved: Mutex<Option<UnsavedIdentity>>,
-    /// The outcome of the last renewal, and the certificate that it presented.
-    marked_renewal: Mutex<(Vec<u8>, MarkedRenewal)>,
+    /// The last renewal, if its outcome is known and the marker stays.
+    marked_renewal: Mutex<Option<MarkedRenewal>>,
     /// Locked from before the stored identity is read until the response to the request for a new one is saved.
     in_flight: Arc<tokio::sync::Mutex<()>>,
 }
@@ -274,7 +280,7 @@ impl Bot {
         match log_wait(Box::pin(renewal)).await {
             Ok(certs) => {
                 let renewed = Identity::new(key, certs).map_err(|error| {
-                    self.record_outcome(&old, MarkedRenewal::Unusable);
+                    self.record_outcome(&old, RenewalOutcome::Unusable);
                     RenewalError::InvalidIdentity { error, hint: self.performed_renewal_hint() }
                 })?;
                 let identity = Arc::new(renewed);
@@ -285,7 +291,7 @@ impl Bot {
                 Err(error.into())
             }
             Err(error) if error.is_generation_mismatch() => {
-                self.record_outcome(&old, MarkedRenewal::Mismatch(error.hint()));
+                self.record_outcome(&old, RenewalOutcome::Mismatch(error.hint()));
                 Err(error.into())
             }
             Err(error) => Err(RenewalError::ResponseLost { error, hint: self.lost_renewal_hint() }),
@@ -339,17 +345,20 @@ impl Bot {
 
     /// Forgets the outcome of an earlier renewal, because another one begins or an identity is saved.
     fn forget_marked_renewal(&self) {
-        *lock(&self.marked_renewal) = Default::default();
+        *lock(&self.marked_renewal) = None;
     }
 
-    fn record_outcome(&self, presented: &Identity, outcome: MarkedRenewal) {
-        *lock(&self.marked_renewal) = (presented.user.der.to_vec(), outcome);
+    fn record_outcome(&self, presented: &Identity, outcome: RenewalOutcome) {
+        let presented = presented.user.der.to_vec();
+        *lock(&self.marked_renewal) = Some(MarkedRenewal { presented, outcome });
     }
 
-    /// Returns the outcome of the last renewal if `identity` was presented, and [`MarkedRenewal::Unknown`] if it was another one.
-    fn outcome_for(&self, identity: &Identity) -> MarkedRenewal {
-        let (presented, outcome) = lock(&self.marked_renewal).clone();
-        if presented[..] == identity.user.der[..] { outcome } else { MarkedRenewal::Unknown }
+    /// Returns the outcome of the renewal that a marker was stored for, which presented `identity`.
+    fn outcome_for(&self, identity: &Identity) -> RenewalOutcome {
+        match &*lock(&self.marked_renewal) {
+            Some(renewal) if renewal.presented[..] == identity.user.der[..] => renewal.outcome.clone(),
+            _ => RenewalOutcome::Unknown,
+        }
     }
 
     /// Returns why the stored identity is not renewed, and what the operator can do.
@@ -362,14 +371,14 @@ impl Bot {
             );
         }
         match self.outcome_for(&stored.identity) {
-            MarkedRenewal::Unknown => {
+            RenewalOutcome::Unknown => {
                 format!("the response to an earlier renewal was lost; {}", self.lost_renewal_hint())
             }
-            MarkedRenewal::Unusable => format!(
+            RenewalOutcome::Unusable => format!(
                 "the response to an earlier renewal does not contain a usable identity; {}",
                 self.performed_renewal_hint()
             ),
-            MarkedRenewal::Mismatch(hint) => {
+            RenewalOutcome::Mismatch(hint) => {
                 let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
                 format!("another process has renewed this identity{hint}")
             }

@@ -4,14 +4,14 @@
 //! The bytes are neither interpreted nor logged. A connection that has begun continues when its certificate expires or is
 //! replaced.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Once, Weak};
 
 use tokio::sync::watch;
+use tokio_util::io::InspectReader;
 
 use super::connections::{Connections, OpenConnection};
 use super::control::Signals;
 use super::current_identity::{CurrentIdentity, first_identity};
-use super::first_bytes::FirstBytes;
 use super::health::Reporter;
 use super::running_agent::RunningAgent;
 use super::shared_access::SharedAccess;
@@ -87,17 +87,18 @@ impl TunnelRunner {
         let opened = Box::pin(access.value.open_in_time()).await.map_err(ConnectionError::new);
         // Not kept, so that connections that are open need no memory for it.
         let access = Arc::downgrade(&{ access });
-        let mut server = match opened {
-            // In TLS 1.3, the proxy refuses a certificate only after the connection is open.
-            Ok(server) => FirstBytes::new(server.into_inner(), || self.reporter.set_unreachable(None)),
+        let server = match opened {
+            Ok(server) => server.into_inner(),
             Err(error) => return self.unreachable(&access, &error),
         };
+        // In TLS 1.3, the proxy refuses a certificate only after the connection is open: it is accepted once something is received,
+        // be it the end.
+        let accepted = Once::new();
+        let report_accepted = |_: &[u8]| accepted.call_once(|| self.reporter.set_unreachable(None));
+        let mut server = InspectReader::new(server, report_accepted);
         let copied =
             tokio::io::copy_bidirectional_with_sizes(&mut client, &mut server, TO_PROXY, FROM_PROXY).await;
-        let Err(error) = copied.map_err(ConnectionError::new) else {
-            server.report();
-            return Some(());
-        };
+        let Err(error) = copied.map_err(ConnectionError::new) else { return Some(()) };
         if error.is_refused_certificate() {
             return self.unreachable(&access, &error);
         }

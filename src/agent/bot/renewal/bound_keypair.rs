@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::decision::JoinReason;
 use super::error::RenewalError;
 use super::join::require_token;
-use super::{Bot, MarkedRenewal, ObtainedIdentity, StepInputs, UnsavedIdentity, log_wait, run_in_flight};
+use super::{Bot, ObtainedIdentity, RenewalOutcome, StepInputs, UnsavedIdentity, log_wait, run_in_flight};
 use crate::agent::bot::bound_keypair::BoundKeypairSources;
 use crate::agent::bot::bound_keys::BoundKeys;
 use crate::agent::bot::join::{BoundKeyStore, BoundKeypairExchange, JoinRequest};
@@ -116,7 +116,7 @@ impl Bot {
             }
             Err(error) if !is_renewal || error.is_generation_mismatch() => {
                 if let Some(presented) = &store.presented {
-                    self.record_outcome(presented, MarkedRenewal::Mismatch(error.hint()));
+                    self.record_outcome(presented, RenewalOutcome::Mismatch(error.hint()));
                 }
                 Err(RenewalError::Join { reason, error })
             }

@@ -79,8 +79,8 @@ fn the_outcome_of_a_renewal_is_reported_only_for_the_identity_that_was_presented
     let storage = Storage::open_directory(target, RecurringWarnings::new(Clock::system())).unwrap();
     let identity = storage.load().unwrap().unwrap().identity;
     let bot = bot(storage, Vec::new());
-    bot.record_outcome(&identity, MarkedRenewal::Mismatch(None));
-    assert!(matches!(bot.outcome_for(&identity), MarkedRenewal::Mismatch(None)));
-    lock(&bot.marked_renewal).0 = b"another certificate".to_vec();
-    assert!(matches!(bot.outcome_for(&identity), MarkedRenewal::Unknown));
+    bot.record_outcome(&identity, RenewalOutcome::Mismatch(None));
+    assert!(matches!(bot.outcome_for(&identity), RenewalOutcome::Mismatch(None)));
+    lock(&bot.marked_renewal).as_mut().unwrap().presented = b"another certificate".to_vec();
+    assert!(matches!(bot.outcome_for(&identity), RenewalOutcome::Unknown));
 }
