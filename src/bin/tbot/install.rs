@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::{io, iter};
 
 use rustix::process::geteuid;
+use tbot::agent::ReaderError;
 use tbot::agent::internal::{group_id, user_ids};
 use tbot::config::{Config, Destination, Purpose};
 use tbot::diagnostic::Code;
@@ -64,10 +65,15 @@ pub(crate) fn install(
     let unit =
         unit(args, &current_dir.join(&config), &pid_file, &paths, runs_command(effective.config()), cx)?;
     if args.write {
-        warn_about_closed_parents(args, &paths, cx)?;
-        warn_about_unreadable_files(args, &config, effective.config(), cx)?;
+        let is_owner_missing = warn_about_missing_owner(args, cx)?;
+        if !is_owner_missing {
+            warn_about_closed_parents(args, &paths, cx)?;
+            warn_about_unreadable_files(args, &config, effective.config(), cx)?;
+        }
         let is_new = write(args, &unit, cx)?;
-        create_missing_directories(args, &paths, &pid_file, cx)?;
+        if !is_owner_missing {
+            create_missing_directories(args, &paths, &pid_file, cx)?;
+        }
         if is_new {
             let name = &args.name;
             writeln!(cx.stdout, "next: systemctl daemon-reload && systemctl enable --now {name}.service")?;
@@ -165,6 +171,27 @@ fn write(args: &SystemdArgs, unit: &str, cx: &mut Context<'_>) -> Result<bool, F
         .map_err(|source| Failure::Unwritable { name: shown.to_string(), source })?;
     writeln!(cx.stdout, "wrote {shown}")?;
     Ok(true)
+}
+
+/// Warns about a user or a group of the unit that does not exist. Returns whether there is one: then nothing can belong to them, and
+/// what they can access is unknown.
+fn warn_about_missing_owner(
+    SystemdArgs { user, group, .. }: &SystemdArgs,
+    cx: &mut Context<'_>,
+) -> Result<bool, Failure> {
+    let errors = [(user_ids(user).err(), "--user"), (group_id(group).err(), "--group")];
+    let missing = errors.into_iter().filter_map(|(error, flag)| {
+        error.filter(|error| matches!(error, ReaderError::Unknown { .. })).map(|error| (error, flag))
+    });
+    let mut is_missing = false;
+    for (error, flag) in missing {
+        is_missing = true;
+        writeln!(
+            cx.stderr,
+            "warning: {error}, so systemd will not start the unit: create it and run this command again, or name another with {flag}"
+        )?;
+    }
+    Ok(is_missing)
 }
 
 /// Creates the directories without which systemd does not start the unit, or the agent cannot write its PID file. Warns about those

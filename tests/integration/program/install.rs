@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use super::bot_fixture::BotFixture;
@@ -22,6 +23,9 @@ services:
 const INSTALL: [&str; 4] = ["install", "systemd", "-c", "tbot.yaml"];
 
 const WRITE: [&str; 3] = ["--write", "--systemd-directory", "."];
+
+/// Numbers are valid on every machine, whatever users it has.
+const OWNER: [&str; 2] = ["--user=65533", "--group=65532"];
 
 fn install(flags: &[&str]) -> Run {
     tbot(Telemetry::ClosedPort, &[&INSTALL[..], flags].concat()).file("tbot.yaml", CONFIG)
@@ -88,7 +92,7 @@ fn an_empty_flag_counts_as_not_set() {
 
 #[test]
 fn a_unit_that_differs_is_replaced_only_with_force() {
-    let written = install(&WRITE).run();
+    let written = install(&[&WRITE[..], &OWNER].concat()).run();
     assert!(printed(&written).contains("systemctl daemon-reload"), "{}", written.stdout);
     let unit = written.read_file("tbot.service");
     assert_eq!(written.metadata("tbot.service").permissions().mode() & 0o777, 0o644);
@@ -96,21 +100,22 @@ fn a_unit_that_differs_is_replaced_only_with_force() {
 
     // Each run has its own directory, which the unit names.
     let directory = written.path().to_str().unwrap().to_owned();
-    let (config, user) = (format!("{directory}/tbot.yaml"), ["--user", "deploy"]);
+    let config = format!("{directory}/tbot.yaml");
     let again = |flags: &[&str]| {
         let arguments = ["install", "systemd", "-c", &config, "--write", "--systemd-directory", &directory];
         tbot(Telemetry::ClosedPort, &[&arguments, flags].concat()).run()
     };
-    assert!(printed(&again(&[])).ends_with("is up to date\n"));
+    assert!(printed(&again(&OWNER)).ends_with("is up to date\n"));
 
-    let refused = again(&user);
+    let other = ["--user=65531", "--group=65532"];
+    let refused = again(&other);
     assert_eq!(refused.status, Some(1), "{}", refused.stderr);
-    assert_eq!(refused.stdout, "- User=teleport\n+ User=deploy\n");
+    assert_eq!(refused.stdout, "- User=65533\n+ User=65531\n");
     assert!(refused.stderr.contains("--force"), "{}", refused.stderr);
     assert_eq!(written.read_file("tbot.service"), unit);
 
-    printed(&again(&[&user[..], &["--force"]].concat()));
-    assert_eq!(written.read_file("tbot.service"), unit.replace("User=teleport", "User=deploy"));
+    printed(&again(&[&other[..], &["--force"]].concat()));
+    assert_eq!(written.read_file("tbot.service"), unit.replace("User=65533", "User=65531"));
 }
 
 #[test]
@@ -198,16 +203,19 @@ fn a_pid_file_that_the_unit_does_not_permit_is_refused() {
 #[test]
 fn a_directory_without_which_systemd_does_not_start_the_unit_is_a_warning() {
     let root = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
     let [there, missing] = ["there", "isn't"].map(|name| root.path().join(name).to_str().unwrap().to_owned());
     std::fs::create_dir(&there).unwrap();
+    // Every user can change them, so not even root creates a directory in them.
+    for directory in [root.path(), Path::new(&there)] {
+        std::fs::set_permissions(directory, Permissions::from_mode(0o777)).unwrap();
+    }
     let warning = |directory: &str, flags: &[&str]| {
         let config = CONFIG.replace("/opt/missing/machine-id", directory);
         let finished = install(flags).file("tbot.yaml", config).run();
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
         finished.stderr
     };
-    let write = [&WRITE[..], &["--user", "deploy"]].concat();
+    let write = [&WRITE[..], &OWNER].concat();
     assert_eq!(warning(&there, &write), "");
     // systemd creates it, and the agent creates what is below it.
     assert_eq!(warning("/run/tbot", &write), "");
@@ -216,11 +224,30 @@ fn a_directory_without_which_systemd_does_not_start_the_unit_is_a_warning() {
     assert_eq!(pid_file(&format!("{there}/pid")), "");
     assert_eq!(pid_file("/var/lib/missing/bot/pid"), "");
     let no_directory = pid_file(&format!("{there}/sub/pid")).replace(root.path().to_str().unwrap(), "[dir]");
-    insta::assert_snapshot!(no_directory, @"warning: [dir]/there/sub is not a directory, so the agent cannot write its PID file: create it with `install -d -o deploy -g teleport -m 0700 '[dir]/there/sub'`");
+    insta::assert_snapshot!(no_directory, @"warning: [dir]/there/sub is not a directory, so the agent cannot write its PID file: create it with `install -d -o 65533 -g 65532 -m 0700 '[dir]/there/sub'`");
     // Without --write, the unit may be for another machine.
     assert_eq!(warning(&missing, &[]), "");
     let warning = warning(&missing, &write).replace(root.path().to_str().unwrap(), "[dir]");
-    insta::assert_snapshot!(warning, @r"warning: [dir]/isn't is not a directory, so systemd will not start the unit: create it with `install -d -o deploy -g teleport -m 0700 '[dir]/isn'\''t'`");
+    insta::assert_snapshot!(warning, @r"warning: [dir]/isn't is not a directory, so systemd will not start the unit: create it with `install -d -o 65533 -g 65532 -m 0700 '[dir]/isn'\''t'`");
+}
+
+/// Without them, nothing else about their access can be said.
+#[test]
+fn an_owner_that_does_not_exist_is_the_only_warning() {
+    let write = |owner: &[&str]| {
+        let flags = [&WRITE[..], owner].concat();
+        let finished = install(&flags).run();
+        assert!(finished.has_file("tbot.service"), "{}", finished.stderr);
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        finished.stderr
+    };
+    insta::assert_snapshot!(write(&["--user=nobody-here", "--group=none-here"]), @r"
+    warning: there is no user nobody-here on this machine, so systemd will not start the unit: create it and run this command again, or name another with --user
+    warning: there is no group none-here on this machine, so systemd will not start the unit: create it and run this command again, or name another with --group
+    ");
+    assert_eq!(write(&["--user=65533", "--group=none-here"]).lines().count(), 1);
+    // The unit that is only printed may be for another machine.
+    assert_eq!(install(&["--user=nobody-here"]).run().stderr, "");
 }
 
 #[test]
@@ -236,8 +263,6 @@ fn root_creates_a_missing_directory_in_one_that_only_root_can_change() {
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
         (finished.stderr, finished.stdout.contains("created "))
     };
-    let (warning, is_created) = install_as("nobody-of-this-name");
-    assert!(!is_created && warning.contains("install -d"), "{warning}");
     std::fs::set_permissions(&root, Permissions::from_mode(0o777)).unwrap();
     assert!(!install_as("65533").1 && !directory.exists());
     std::fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
@@ -256,7 +281,7 @@ fn a_parent_that_the_user_of_the_unit_cannot_enter_is_a_warning() {
     let warning = |user: &str, mode: u32, group: u32| {
         std::fs::set_permissions(&root, Permissions::from_mode(mode)).unwrap();
         std::os::unix::fs::chown(&root, None, Some(group)).unwrap();
-        let flags = [&WRITE[..], &["--user", user]].concat();
+        let flags = [&WRITE[..], &["--user", user, "--group", "65532"]].concat();
         let config = CONFIG.replace("/opt/missing/machine-id", directory.to_str().unwrap());
         let finished = install(&flags).file("tbot.yaml", config).run();
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
@@ -276,7 +301,7 @@ fn a_parent_that_the_user_of_the_unit_cannot_enter_is_a_warning() {
 #[ignore = "needs root"]
 fn a_configuration_that_the_user_of_the_unit_cannot_read_is_a_warning() {
     let warning = |user: &str, mode: u32, group: u32| {
-        let run = install(&[&WRITE[..], &["--user", user, "--group", "deploy"]].concat());
+        let run = install(&[&WRITE[..], &["--user", user, "--group", "65532"]].concat());
         let config = run.path().join("tbot.yaml");
         std::fs::write(&config, CONFIG.replace("/opt/missing/machine-id", "/run/tbot")).unwrap();
         std::fs::set_permissions(&config, Permissions::from_mode(mode)).unwrap();
@@ -285,10 +310,10 @@ fn a_configuration_that_the_user_of_the_unit_cannot_read_is_a_warning() {
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
         finished.stderr
     };
-    let unreadable = warning("deploy", 0o600, 0);
-    insta::assert_snapshot!(unreadable, @"warning: deploy cannot read tbot.yaml: permit it with `chgrp deploy 'tbot.yaml' && chmod g+r 'tbot.yaml'`");
-    assert_eq!(warning("deploy", 0o640, 0), unreadable);
-    let run = install(&[&WRITE[..], &["--user", "deploy"]].concat());
+    let unreadable = warning("65533", 0o600, 0);
+    insta::assert_snapshot!(unreadable, @"warning: 65533 cannot read tbot.yaml: permit it with `chgrp 65532 'tbot.yaml' && chmod g+r 'tbot.yaml'`");
+    assert_eq!(warning("65533", 0o640, 0), unreadable);
+    let run = install(&[&WRITE[..], &OWNER].concat());
     let token = run.path().join("token");
     std::fs::write(&token, "secret").unwrap();
     std::fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
@@ -300,13 +325,13 @@ fn a_configuration_that_the_user_of_the_unit_cannot_read_is_a_warning() {
         .replace("token: ", "token: bot, kubernetes: {token_path: ")
         .replace("}\nstorage", "}}\nstorage");
     for config in [config, kubernetes] {
-        let finished = tbot(Telemetry::ClosedPort, &[&INSTALL[..], &WRITE, &["--user", "deploy"]].concat())
+        let finished = tbot(Telemetry::ClosedPort, &[&INSTALL[..], &WRITE, &OWNER].concat())
             .file("tbot.yaml", &config)
             .run();
-        let warning = format!("warning: deploy cannot read {}: ", token.display());
+        let warning = format!("warning: 65533 cannot read {}: ", token.display());
         assert!(finished.stderr.contains(&warning), "{config} {}", finished.stderr);
     }
-    for (user, mode, group) in [("root", 0o600, 0), ("deploy", 0o640, 65534), ("deploy", 0o644, 0)] {
+    for (user, mode, group) in [("root", 0o600, 0), ("65533", 0o640, 65534), ("65533", 0o644, 0)] {
         assert_eq!(warning(user, mode, group), "", "{user} {mode:o}");
     }
 }
