@@ -8,6 +8,8 @@ use std::str::FromStr;
 /// The port of a proxy whose address does not contain one.
 const DEFAULT_PROXY_PORT: u16 = 443;
 
+const HTTP_SCHEME: &str = "http://";
+
 /// The address of a server: a host (a name, or an IP address without brackets) and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
@@ -113,6 +115,11 @@ impl Address {
         }
     }
 
+    /// Returns whether an address asks for a connection without TLS, which the agent never makes.
+    pub(super) fn has_http_scheme(input: &str) -> bool {
+        input.starts_with(HTTP_SCHEME)
+    }
+
     /// Returns whether a valid address contains a port.
     pub(super) fn has_port(input: &str) -> bool {
         matches!(split(without_scheme(input)), Ok((_, Some(_))))
@@ -188,7 +195,7 @@ fn fmt_address(f: &mut fmt::Formatter<'_>, host: &str, port: u16) -> fmt::Result
 }
 
 fn without_scheme(input: &str) -> &str {
-    let rest = ["tcp://", "http://", "https://"].iter().find_map(|scheme| input.strip_prefix(scheme));
+    let rest = ["tcp://", HTTP_SCHEME, "https://"].iter().find_map(|scheme| input.strip_prefix(scheme));
     rest.unwrap_or(input).trim_end_matches('/')
 }
 

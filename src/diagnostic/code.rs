@@ -199,6 +199,7 @@ codes! {
     UnusualPort      "unusual-port"      Warning Meaning   "0.1.0" "A proxy has the usual port of another server. `tbot` uses the port of the proxy's web UI.";
     SecretLooksLikePath "secret-looks-like-path" Warning Meaning "0.1.0" "A registration secret looks like a path. It is used as it is written; `registration_secret_path` names a file.";
     NotExpanded      "not-expanded"      Warning Meaning   "0.1.0" "A variable or `~` in a value is not expanded. The value contains `${...}` or `$NAME`, or starts with `~`.";
+    HttpScheme       "http-scheme"       Warning Meaning   "0.1.0" "The address of the cluster begins with `http://`. The connection uses TLS anyway.";
     AddressWithoutPort "address-without-port" Warning Meaning "0.1.0" "An address has no port; 443 is assumed.";
     AddressWithoutHost "address-without-host" Note Meaning "0.1.0" "A tunnel or application proxy listens without a host. 127.0.0.1 is assumed; Teleport's own agent listens on all addresses.";
     BothAddresses    "both-addresses"    Warning Meaning   "0.1.0" "Both a proxy and an auth server are set. `proxy_server` is used.";

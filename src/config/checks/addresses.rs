@@ -69,6 +69,10 @@ fn check_for_proxy(config: &Config, address: &str, findings: &mut Findings<'_>) 
 
 fn check_server(key: &str, address: &str, severity: Severity, findings: &mut Findings<'_>) {
     let pointer = Pointer::root().key(key);
+    if Address::has_http_scheme(address) && address.parse::<Address>().is_ok() {
+        let message = "the connection uses TLS, although the address begins with `http://`";
+        findings.report_value(Code::HttpScheme, pointer.clone(), message, "write `<host>:<port>`");
+    }
     match address.parse::<Address>() {
         Err(error) => findings.report(
             Diagnostic::new(Code::InvalidAddress, Target::Value(pointer), error.to_string())

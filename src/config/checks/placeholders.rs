@@ -30,8 +30,9 @@ pub(super) fn check(string: &ConfigString<'_>, findings: &mut Findings<'_>) {
 }
 
 /// The codes of values with an invalid or incomplete form.
-const ABOUT_FORM: [Code; 10] = [
+const ABOUT_FORM: [Code; 11] = [
     Code::AddressWithoutPort,
+    Code::HttpScheme,
     Code::InvalidAddress,
     Code::InvalidArn,
     Code::InvalidCaPin,
