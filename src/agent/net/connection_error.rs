@@ -65,7 +65,7 @@ impl ConnectionError {
     }
 
     /// Returns what the operator can do, if that does not depend on the server: if the HTTP proxy is the problem, the
-    /// connection was not upgraded, the host name cannot be resolved, another server responded, or the port does not use
+    /// connection was not upgraded, the host name cannot be resolved, another server responded, or the port does not (seem to) use
     /// TLS.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
@@ -81,9 +81,16 @@ impl ConnectionError {
         if self.find(own_error::<UnexpectedServer>).is_some() {
             return Some(UnexpectedServer::HINT);
         }
-        let no_tls =
-            "the server on this port does not use TLS (for example, it serves HTTP): use the port that does";
-        (self.tls_failure() == Some(TlsFailure::NotTls)).then(|| Hint::new(no_tls))
+        match self.tls_failure()? {
+            TlsFailure::NotTls => Some(Hint::new(
+                "the server on this port does not use TLS (for example, it serves HTTP): use the port that does",
+            )),
+            TlsFailure::ClosedInHandshake => Some(Hint::new(
+                "the server on this port may not use TLS (for example, it serves HTTP), or a load balancer reaches no server: check \
+                 the port",
+            )),
+            _ => None,
+        }
     }
 
     /// Returns true if the connection did not get as far as the server: its name cannot be resolved, or an HTTP proxy
@@ -152,6 +159,9 @@ impl fmt::Display for ConnectionError {
         if own_error::<Elapsed>(error).is_some() {
             return f.write_str("no response in time");
         }
+        if self.tls_failure() == Some(TlsFailure::ClosedInHandshake) {
+            return f.write_str("the server closed the connection during the TLS handshake");
+        }
         fmt::Display::fmt(error, f)
     }
 }
@@ -191,10 +201,15 @@ pub(crate) enum TlsFailure {
     ClientExpired,
     /// The response is not TLS, but for example HTTP.
     NotTls,
+    /// The server closed the connection without a response to the first message, as servers do that expect another protocol.
+    ClosedInHandshake,
     /// The server closed the connection. In TLS 1.3, it refuses a client certificate after the handshake. Its alert gets
     /// lost if the client is still writing: then only the write's error remains.
     Closed,
 }
+
+/// The message of `tokio_rustls`.
+const HANDSHAKE_EOF: &str = "tls handshake eof";
 
 /// The alerts with which a server refuses the client's certificate.
 const CLIENT_ALERTS: [(AlertDescription, TlsFailure); 4] = [
@@ -229,8 +244,15 @@ impl TlsFailure {
     fn of_io(error: &io::Error) -> Option<Self> {
         // `source` of an I/O error skips the error that it contains.
         let inner = error.get_ref().and_then(|inner| Self::of(inner));
-        let is_closed = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
-        inner.or(is_closed.then_some(Self::Closed))
+        let failure = match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Some(Self::Closed),
+            // An end after the handshake has another message.
+            io::ErrorKind::UnexpectedEof if error.to_string() == HANDSHAKE_EOF => {
+                Some(Self::ClosedInHandshake)
+            }
+            _ => None,
+        };
+        inner.or(failure)
     }
 
     fn of_rustls(error: &rustls::Error) -> Option<Self> {

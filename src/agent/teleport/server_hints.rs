@@ -73,7 +73,7 @@ pub(super) fn for_auth_connection(error: &ConnectionError) -> Hint {
             "the connection was closed without a reason: if this continues while the server is up, the auth server no longer accepts this identity (if the cluster's user CA was rotated while this agent was stopped, join with a new token)"
         }
         None if error.failed_before_tls() => "check that the server is up and reachable from here",
-        Some(TlsFailure::NotTls) | None => {
+        Some(TlsFailure::NotTls | TlsFailure::ClosedInHandshake) | None => {
             "check that the server is up, and that this machine's clock is right"
         }
     })
@@ -91,9 +91,11 @@ pub(super) fn for_proxy_connection(error: &ConnectionError) -> Option<Hint> {
         TlsFailure::NotYetValid | TlsFailure::Expired => Some(Hint::new(
             "either the proxy's certificate is not valid at this time, or this machine's clock is wrong: check the clock first",
         )),
-        TlsFailure::ClientCaUnknown | TlsFailure::ClientExpired | TlsFailure::NotTls | TlsFailure::Closed => {
-            None
-        }
+        TlsFailure::ClientCaUnknown
+        | TlsFailure::ClientExpired
+        | TlsFailure::NotTls
+        | TlsFailure::ClosedInHandshake
+        | TlsFailure::Closed => None,
     }
 }
 

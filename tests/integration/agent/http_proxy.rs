@@ -143,4 +143,8 @@ async fn a_port_without_tls_is_recognised() {
     let http = server_with_response(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let error = error_of_start(&http.to_string(), &[]).await;
     insta::assert_snapshot!(error.replace(&http.to_string(), "SERVER"));
+    // Many servers respond nothing to a request that they do not understand.
+    let silent = server_with_response(b"").await;
+    let error = error_of_start(&silent.to_string(), &[]).await;
+    insta::assert_snapshot!(error.replace(&silent.to_string(), "SERVER"), @"cannot reach SERVER (proxy_server): the server closed the connection during the TLS handshake; the server on this port may not use TLS (for example, it serves HTTP), or a load balancer reaches no server: check the port");
 }
