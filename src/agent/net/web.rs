@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Client, ClientBuilder, IntoUrl, Method, Proxy, RequestBuilder, StatusCode};
 
 use super::connection_error::{ConnectionError, failed_request};
@@ -51,6 +51,8 @@ impl HttpError {
 pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) body: Vec<u8>,
+    /// The host of the header `Location`.
+    pub(crate) location_host: Option<String>,
 }
 
 /// An HTTP client for one server. Cheap to clone.
@@ -241,6 +243,9 @@ pub fn client_builder(
 /// Sends a request and reads the response's body. Returns `None` if it is larger than the limit.
 async fn send(request: RequestBuilder) -> Result<Option<HttpResponse>, reqwest::Error> {
     let mut response = request.send().await?;
+    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    let location = location.and_then(|location| response.url().join(location).ok());
+    let location_host = location.and_then(|location| location.host_str().map(str::to_owned));
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > MAX_BODY {
@@ -248,7 +253,7 @@ async fn send(request: RequestBuilder) -> Result<Option<HttpResponse>, reqwest::
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Some(HttpResponse { status: response.status(), body }))
+    Ok(Some(HttpResponse { status: response.status(), body, location_host }))
 }
 
 #[cfg(test)]

@@ -35,9 +35,14 @@ pub fn error_line(error: &dyn Error, hint: Option<&Hint>) -> String {
     }
 }
 
-/// Returns several errors, each with its sources and its hint, on one line. `hint` returns the hint of an error.
+/// Returns several errors, each with its sources and its hint, on one line. Numbers them, because a hint follows its error as one
+/// error follows another. `hint` returns the hint of an error.
 pub(crate) fn error_list<E: Error>(errors: &[E], hint: impl Fn(&E) -> Option<Hint>) -> String {
-    let lines = errors.iter().map(|error| error_line(error, hint(error).as_ref()));
+    let line = |error: &E| error_line(error, hint(error).as_ref());
+    if let [error] = errors {
+        return line(error);
+    }
+    let lines = (1..).zip(errors).map(|(number, error)| format!("{number}) {}", line(error)));
     lines.collect::<Vec<_>>().join("; ")
 }
 
@@ -79,5 +84,12 @@ mod tests {
         let hint = Hint::new("check the address");
         assert_eq!(error_line(&refused(), Some(&hint)), "connection refused; check the address");
         assert_eq!(error_line(&refused(), None), "connection refused");
+    }
+
+    #[test]
+    fn only_several_errors_are_numbered() {
+        let hint = |_: &Link| Some(Hint::new("check it"));
+        assert_eq!(error_list(&[link("a", None)], hint), "a; check it");
+        assert_eq!(error_list(&[link("a", None), link("b", None)], hint), "1) a; check it; 2) b; check it");
     }
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::agent::platform::ServerMessage;
 
-/// Returns the message of an error body, `{"error":{"message":"…"}}`, or any other body.
+/// Returns the message of an error body, `{"error":{"message":"…"}}`, or any other body, unless it is empty or a page for people.
 pub(crate) fn error_message(body: &[u8]) -> ServerMessage {
     #[derive(Deserialize)]
     struct Body {
@@ -16,8 +16,18 @@ pub(crate) fn error_message(body: &[u8]) -> ServerMessage {
     }
     match serde_json::from_slice::<Body>(body) {
         Ok(body) => body.error.message.into(),
-        Err(_) => String::from_utf8_lossy(body).trim().into(),
+        Err(_) => match String::from_utf8_lossy(body).trim() {
+            "" => "an empty response".into(),
+            body if is_html(body) => "an HTML page".into(),
+            body => body.into(),
+        },
     }
+}
+
+fn is_html(body: &str) -> bool {
+    let begins_with =
+        |prefix: &str| body.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    begins_with("<!doctype html") || begins_with("<html")
 }
 
 #[cfg(test)]
@@ -34,5 +44,9 @@ mod tests {
             r#""" can not join the cluster with role "Bot", token expired or not found"#
         );
         assert_eq!(error_message(b" <h1>Bad gateway</h1> ").raw(), "<h1>Bad gateway</h1>");
+        for page in ["<!DOCTYPE html>\n<title>a</title>", " <html lang=en>"] {
+            assert_eq!(error_message(page.as_bytes()).raw(), "an HTML page");
+        }
+        assert_eq!(error_message(b" \n").raw(), "an empty response");
     }
 }

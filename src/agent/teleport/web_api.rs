@@ -42,7 +42,12 @@ pub(super) async fn get(web: &WebClient, path: &str) -> Result<Vec<u8>, WebApiEr
     if response.status.is_success() {
         return Ok(response.body);
     }
-    Err(WebApiError::ErrorStatus { status: response.status, message: error_message(&response.body) })
+    let redirect = response.location_host.filter(|_| response.status.is_redirection());
+    let message = match redirect {
+        Some(host) => ServerMessage::from(format!("a redirect to {host}")),
+        None => error_message(&response.body),
+    };
+    Err(WebApiError::ErrorStatus { status: response.status, message })
 }
 
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WebApiError> {
