@@ -235,6 +235,10 @@ const REGISTRATION_SECRET_REFUSED: Hint = Hint::new(
     "a registration secret works only once and may expire: create another token (tctl bots instances add), and set \
      onboarding.token and the secret",
 );
+const NO_REGISTRATION_SECRET: Hint = Hint::new(
+    "no registration secret was sent: it is not set, or its file is missing or empty. Set that of a new token (tctl bots instances \
+     add), and onboarding.token",
+);
 const NO_RECOVERIES_LEFT: Hint = Hint::new(
     "each join without a valid certificate is a recovery: increase spec.bound_keypair.recovery.limit of the token (tctl \
      edit token/NAME)",
@@ -255,10 +259,10 @@ const TOKEN_LOCKED_OR_REMOVED: Hint = Hint::new(
 );
 
 /// Returns the hint for a refused join with a bound key pair.
-pub(super) fn hint_for_bound_keypair(is_denied: bool, message: &str) -> Option<Hint> {
+pub(super) fn hint_for_bound_keypair(is_denied: bool, has_secret: bool, message: &str) -> Option<Hint> {
     let says = |part| message.contains(part);
     if says("registration secret") {
-        Some(REGISTRATION_SECRET_REFUSED)
+        Some(if has_secret { REGISTRATION_SECRET_REFUSED } else { NO_REGISTRATION_SECRET })
     } else if says("no recovery attempts remaining") || says("no rejoins remaining") {
         Some(NO_RECOVERIES_LEFT)
     } else if says("with existing credentials") {

@@ -33,7 +33,7 @@ enum JoinProof {
     /// Where the agent runs. The token is then only a name.
     Attestation,
     /// That the bot has a key pair.
-    BoundKeypair,
+    BoundKeypair { has_secret: bool },
 }
 
 impl RefusalContext {
@@ -54,7 +54,7 @@ impl RefusalContext {
     /// For the join method `bound_keypair`.
     pub(super) fn with_bound_keypair(registration_secret: Option<&RegistrationSecret>) -> Self {
         let secrets = registration_secret.map(|secret| secret.expose().to_owned()).into_iter().collect();
-        Self { secrets, proof: JoinProof::BoundKeypair }
+        Self { secrets, proof: JoinProof::BoundKeypair { has_secret: registration_secret.is_some() } }
     }
 
     /// Adds a secret that became known during the exchange.
@@ -76,7 +76,9 @@ impl RefusalContext {
         match self.proof {
             JoinProof::Token => hint_for_token(message.raw()),
             JoinProof::Attestation => hint_for_attestation(is_denied, message.raw()),
-            JoinProof::BoundKeypair => hint_for_bound_keypair(is_denied, message.raw()),
+            JoinProof::BoundKeypair { has_secret } => {
+                hint_for_bound_keypair(is_denied, has_secret, message.raw())
+            }
         }
     }
 
@@ -234,6 +236,9 @@ mod tests {
             .map(|context| refused(context, "token expired or not found"))
             .into();
         assert!(used.is_some() && locked.is_some() && used != locked);
+        let required = "a valid registration secret is required";
+        let refused_secret = hint_for_bound_keypair(true, true, required);
+        assert!(refused_secret.is_some() && refused_secret != refused(&with_key_pair, required));
         assert_eq!(hint(with_token.service_refused(Code::Unimplemented, "no")), Some(UNSUPPORTED_PROTOCOL));
 
         let lost = || Status::unavailable("gone");
