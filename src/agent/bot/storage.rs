@@ -173,6 +173,7 @@ mod tests {
 
     use super::format::{KEY, KEY_PUB, RENEWAL_MARKER, SSH_CAS, SSH_CERT, TLS_CAS, TLS_CERT, TOKEN_HASH};
     use super::*;
+    use crate::agent::credential::keys::KeyPair;
     use crate::agent::destination::directory::DirectoryError;
     use crate::agent::platform::Clock;
     use crate::agent::recordings::{copy_recorded_directory, recorded};
@@ -295,5 +296,22 @@ mod tests {
         assert!(!load(&storage).used_elsewhere);
         let left = load(&open(&moved));
         assert!(left.renewal_pending && left.used_elsewhere);
+    }
+
+    #[test]
+    fn the_key_pairs_of_a_bot_without_an_identity_are_saved_in_a_directory_that_replaces_the_storage() {
+        let parent = tempfile::tempdir().unwrap();
+        let [path, moved] = ["storage", "moved"].map(|name| parent.path().join(name));
+        let storage = open(&path);
+        let mut keys = BoundKeys::default();
+        keys.add(Arc::new(KeyPair::generate().unwrap()), std::time::UNIX_EPOCH);
+        storage.save_keys(&keys).unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        assert!(storage.load().unwrap().is_none());
+        assert_eq!(storage.load_keys().unwrap().encode().unwrap(), keys.encode().unwrap());
+        // Once more, because the new directory is what is known now.
+        std::fs::remove_dir_all(&path).unwrap();
+        assert!(storage.load().unwrap().is_none());
+        assert_eq!(storage.load_keys().unwrap().encode().unwrap(), keys.encode().unwrap());
     }
 }

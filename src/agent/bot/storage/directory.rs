@@ -108,7 +108,7 @@ impl DirectoryStorage {
     pub(super) fn load(&self) -> Result<Option<StoredIdentity>, StorageError> {
         let mut open = self.follow()?;
         // Only a bot with key pairs needs them, and reads them itself.
-        let key_files = read_key_files(&open.directory).unwrap_or_default();
+        let key_files = read_key_files(&open.directory).unwrap_or_else(|_| open.known.key_files.clone());
         let found = Known { identity: read_identity(&open.directory)?, key_files };
         if found.is_outdated_by(open.latest()) {
             let reserved = open.release_reserved();
@@ -433,15 +433,22 @@ impl Known {
         matches!(identities, (Some(known), Some(found)) if replaces(&known.identity, &found.identity))
     }
 
-    /// Saves the identity in a directory that contains `found`, unless it must not be overwritten. Returns what the directory
-    /// contains then, and whether the identity was saved.
+    /// Saves the identity, or the key pairs of a bot that has none yet, in a directory that contains `found`, unless that must not be
+    /// overwritten. Returns what the directory contains then, and whether the identity was saved.
     fn merge(
         &self,
         mut found: Self,
         directory: &DirectoryHandle,
         access: &ReaderAccess,
     ) -> Result<(Self, bool), StorageError> {
-        let Some(known) = &self.identity else { return Ok((found, false)) };
+        let Some(known) = &self.identity else {
+            // The server may know the key pairs already.
+            if found.identity.is_none() && found.key_files.is_empty() && !self.key_files.is_empty() {
+                directory.commit(&self.key_files, &best_effort(access))?;
+                found.key_files.clone_from(&self.key_files);
+            }
+            return Ok((found, false));
+        };
         let is_saved = match &mut found.identity {
             Some(stored) if stored.identity.user.der == known.identity.user.der => {
                 if known.renewal_pending && !stored.renewal_pending {
