@@ -112,6 +112,7 @@ impl DirectoryError {
                 "use a directory below parents that only their owners may write to (mode 0755), or accept the risk with \
                  symlinks: insecure in the destination of a configuration file",
             )),
+            Self::OwnerChanged { .. } if self.is_transient() => None,
             Self::OwnerChanged { .. } => Some(Hint::new(
                 "restore the directory, or restart the agent if you have changed the owner yourself",
             )),
@@ -127,7 +128,12 @@ impl DirectoryError {
 
     /// Returns whether a retry may succeed without any change by the operator.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy { .. })
+        match self {
+            Self::Busy { .. } => true,
+            // The directory was given to the agent during an attempt, so the next one accepts it.
+            Self::OwnerChanged { owner, .. } => *owner == rustix::process::geteuid().as_raw(),
+            _ => false,
+        }
     }
 
     /// Returns an I/O error with a hint that follows from the error number.

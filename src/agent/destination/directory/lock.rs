@@ -236,9 +236,19 @@ mod tests {
             try_lock(file)
         };
         match directory.wait_for_lock(&file.0, &EXPIRED, chown_and_lock).unwrap_err() {
-            DirectoryError::OwnerChanged { path, owner: 1 } => assert_eq!(path, root.path()),
+            error @ DirectoryError::OwnerChanged { owner: 1, .. } => {
+                assert!(!error.is_transient() && error.hint().is_some());
+            }
             error => panic!("{error:?}"),
         }
+        // Given to the agent, as a first installation does: the next attempt needs nobody's help.
+        let give_and_lock = |file: &OwnedFd| {
+            std::os::unix::fs::chown(root.path(), Some(0), None).unwrap();
+            try_lock(file)
+        };
+        let error = directory.wait_for_lock(&file.0, &EXPIRED, give_and_lock).unwrap_err();
+        assert!(matches!(error, DirectoryError::OwnerChanged { owner: 0, .. }), "{error:?}");
+        assert!(error.is_transient() && error.hint().is_none());
         drop(file);
         // The next caller decides for the new owner.
         drop(directory.lock_for_update().unwrap());
