@@ -83,6 +83,7 @@ impl DirectoryHandle {
                     Some("the path contains a symbolic link: use the real path, or set symlinks: insecure")
                 }
                 Errno::ACCESS => Some("check the owner and mode of the directory and its parents"),
+                Errno::NOTDIR if path.is_file() => Some("this is a file: name a directory"),
                 Errno::NOTDIR => Some("a component of the path is not a directory"),
                 _ => None,
             };
