@@ -191,6 +191,8 @@ mod tests {
             "tbot start help",
             "tbot start --trace-exporter=a",
             "tbot start -c a.yaml --diag-addr-for-updater=a",
+            "tbot telemetry preview identity --destination out --format json",
+            "tbot telemetry status -c a.yaml identity --format=json",
             "tbot -c /etc/tbot.yaml",
             "tbot --config=/etc/tbot.yaml -d",
             "tbot -d",
@@ -209,6 +211,8 @@ mod tests {
         `help` is not a command here: write `--help` instead
         there is no flag `--trace-exporter`: use `--debug` to see more of what the agent does
         there is no flag `--diag-addr-for-updater`: use `--diag-addr`, and check the health of the agent at that address
+        `--format` must precede `identity`: `tbot telemetry preview --format FORMAT identity ...`
+        `--format` must precede `identity`: `tbot telemetry status --format FORMAT identity ...`
         no command: to run the agent, use `tbot start -c /etc/tbot.yaml`; `tbot --help` lists the other commands
         no command: to run the agent, use `tbot start -c /etc/tbot.yaml`; `tbot --help` lists the other commands
         no command: to run the agent, use `tbot start`; `tbot --help` lists the other commands

@@ -30,8 +30,28 @@ fn correction(error: &clap::Error, words: &[OsString]) -> Option<String> {
         return command_correction(strings(error, ContextKind::InvalidSubcommand).first()?);
     }
     let name = strings(error, ContextKind::InvalidArg).first()?.split('=').next()?;
-    let instead = instead_of(name)?;
-    Some(format!("there is no flag `{name}`: {instead}"))
+    match instead_of(name) {
+        Some(instead) => Some(format!("there is no flag `{name}`: {instead}")),
+        None => order_correction(name, words),
+    }
+}
+
+/// Returns a message about a flag of a command that is written after the name of its subcommand.
+fn order_correction(flag: &str, words: &[OsString]) -> Option<String> {
+    let long = flag.strip_prefix("--")?;
+    let root = command();
+    let (mut parent, mut path) = (&root, root.get_name().to_owned());
+    for word in words.iter().skip(1).filter_map(|word| word.to_str()) {
+        let Some(subcommand) = parent.find_subcommand(word) else { continue };
+        let has_flag = |arg: &&clap::Arg| arg.get_long() == Some(long);
+        if let Some(arg) = parent.get_arguments().find(has_flag) {
+            let names = arg.get_value_names().filter(|_| arg.get_action().takes_values());
+            let value = names.map(|names| format!(" {}", names[0])).unwrap_or_default();
+            return Some(format!("`{flag}` must precede `{word}`: `{path} {flag}{value} {word} ...`"));
+        }
+        (parent, path) = (subcommand, format!("{path} {}", subcommand.get_name()));
+    }
+    None
 }
 
 /// Returns the strings of a part of an error.
