@@ -27,6 +27,7 @@ use tbot::agent::internal::files::open_input;
 
 /// The name of a configuration that consists of flags and variables.
 const FLAGS_AND_VARIABLES: &str = "flags and variables";
+const EXAMPLE_NAME: &str = "example";
 
 /// The file that `tbot validate` and `tbot migrate` read if none is named. `tbot start` has no default, because flags alone
 /// can be a whole configuration.
@@ -76,7 +77,7 @@ impl Configuration {
         if configuration.effective().is_some() || configuration.name != FLAGS_AND_VARIABLES {
             return Ok((configuration, false));
         }
-        let name = "example".to_owned();
+        let name = EXAMPLE_NAME.to_owned();
         Ok((Self::from_bytes(name, example.as_bytes(), configuration.overrides, Purpose::Start.into()), true))
     }
 
@@ -188,9 +189,10 @@ impl Configuration {
         &self.name
     }
 
-    /// Returns the name of the default file if it exists and this configuration consists of flags and variables.
+    /// Returns the name of the default file if it exists and this configuration consists of flags and variables, or is an example.
     pub(crate) fn ignored_default_file(&self) -> Option<&'static str> {
-        (self.name == FLAGS_AND_VARIABLES && Path::new(DEFAULT_FILE).exists()).then_some(DEFAULT_FILE)
+        let has_no_file = [FLAGS_AND_VARIABLES, EXAMPLE_NAME].contains(&self.name.as_str());
+        (has_no_file && Path::new(DEFAULT_FILE).exists()).then_some(DEFAULT_FILE)
     }
 
     /// Returns whether there is a diagnostic with this code.

@@ -319,12 +319,19 @@ fn status_lists_every_input() {
 }
 
 #[test]
-fn status_mentions_the_file_that_it_has_not_read() {
+fn status_and_preview_mention_the_file_that_they_have_not_read() {
     let run = |flags: &[&str]| {
-        tbot(Telemetry::Default, &[&["telemetry", "status"], flags].concat()).file("tbot.yaml", CONFIG).run()
+        tbot(Telemetry::Default, &[&["telemetry"], flags].concat()).file("tbot.yaml", CONFIG).run()
     };
+    let own = ["preview", "--join-method", "github", "--token", "a", "--proxy-server", CLOSED_PORT];
     let hint = "hint: tbot.yaml was not read";
-    for (flags, is_mentioned) in [(&[][..], true), (&["-c", "tbot.yaml"], false)] {
+    for (flags, is_mentioned) in [
+        (&["status"][..], true),
+        (&["preview"], true),
+        (&own, true),
+        (&["status", "-c", "tbot.yaml"], false),
+        (&["preview", "-c", "tbot.yaml", "--proxy-server", CLOSED_PORT], false),
+    ] {
         let finished = run(flags);
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
         assert_eq!(finished.stdout.contains(hint), is_mentioned, "{}", finished.stdout);

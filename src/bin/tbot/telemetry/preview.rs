@@ -36,6 +36,8 @@ services:
 struct Preview<'a> {
     /// The configuration, if it is an example.
     example: Option<&'static str>,
+    /// The name of the default file, if it exists and was not read.
+    ignored_file: Option<&'static str>,
     effective: &'a EffectiveConfig,
     origins: OriginDescriber<'a>,
     decision: ConsentDecision,
@@ -59,6 +61,7 @@ pub(crate) fn preview(
         .map_err(|error| Failure::Request { hint: error.hint(), source: error.into() })?;
     let preview = Preview {
         example: is_example.then_some(EXAMPLE),
+        ignored_file: configuration.ignored_default_file(),
         effective,
         origins: configuration.origins(),
         decision: ConsentDecision::for_run(global, effective, &cx.environment),

@@ -20,6 +20,9 @@ pub(super) fn write(preview: &Preview<'_>, stdout: &mut dyn Write) -> Result<(),
         }
         writeln!(stdout)?;
     }
+    if let Some(file) = preview.ignored_file {
+        writeln!(stdout, "hint: {file} was not read: name it with --config\n")?;
+    }
     writeln!(stdout, "anonymous telemetry is {}", preview.decision)?;
     let effect = match preview.decision.on {
         true => "`tbot start` sends this event",
