@@ -35,6 +35,8 @@ enum NotReady {
     Services(Vec<String>),
     #[error("the health server responded with {0}")]
     Response(StatusCode),
+    #[error("the server at this address is not the health server of a tbot")]
+    OtherServer,
 }
 
 pub(crate) fn wait(WaitArgs { diag_addr, service, timeout }: &WaitArgs) -> Result<(), Failure> {
@@ -90,10 +92,12 @@ async fn until_ready(url: &Url, reason: &mut NotReady) -> Result<(), Failure> {
 async fn poll(client: &Client, url: &Url) -> Result<(), NotReady> {
     let response = client.get(url.clone()).send().await.map_err(not_ready)?;
     let status = response.status();
+    let body = read_json(response, MAX_BODY).await;
     if status == StatusCode::OK {
-        return Ok(());
+        let is_health = body.is_some_and(|body| body["status"].is_string());
+        return if is_health { Ok(()) } else { Err(NotReady::OtherServer) };
     }
-    match read_json(response, MAX_BODY).await.map(|body| services_that_are_not_ready(&body)) {
+    match body.map(|body| services_that_are_not_ready(&body)) {
         Some(services) if !services.is_empty() => Err(NotReady::Services(services)),
         _ => Err(NotReady::Response(status)),
     }

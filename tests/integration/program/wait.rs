@@ -78,7 +78,8 @@ fn wait_fails_after_its_timeout_and_names_the_last_reason() {
         r#"{"status":"unhealthy","services":{"identity-1":{"status":"unhealthy","reason":"a reason"}}}"#;
     let unhealthy = FakeServer::new(Behaviour::respond("503 Service Unavailable", unhealthy));
     let proxy = FakeServer::new(Behaviour::respond("502 Bad Gateway", "<h1>oops</h1>"));
-    let reasons = [CLOSED_PORT, &unhealthy.address(), &proxy.address()].map(|address| {
+    let other = FakeServer::new(Behaviour::respond("200 OK", "<h1>hello</h1>"));
+    let reasons = [CLOSED_PORT, &unhealthy.address(), &proxy.address(), &other.address()].map(|address| {
         let finished = wait(address, &["--timeout", "300ms"]);
         assert_eq!((finished.status, finished.stdout.as_str()), (Some(1), ""), "{}", finished.stderr);
         finished.stderr
