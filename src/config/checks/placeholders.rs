@@ -1,11 +1,11 @@
-//! Finds values that look like a template or a placeholder that was not filled in: in addresses, paths, tokens and CA pins.
+//! Finds values that look like a template or a placeholder that was not filled in: in addresses, paths, tokens, CA pins and names.
 //! Depends on `strings`, `provenance` and `diagnostic`.
 
 mod forms;
 
 use std::collections::HashSet;
 
-use self::forms::is_placeholder;
+use self::forms::{contains_template, is_placeholder};
 use super::findings::Findings;
 use crate::config::provenance::strip_ancestor;
 use crate::config::scalar::Sensitivity;
@@ -13,17 +13,26 @@ use crate::config::strings::ConfigString;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
+/// Lists and maps of strings with class `identifier` that can contain templates, or code, for other programs.
+const FOR_OTHER_PROGRAMS: [&str; 3] = ["command", "secret_labels", "secret_annotations"];
+
 /// Reports a string of a configuration in version 2 of the format if it is such a value.
 pub(super) fn check(string: &ConfigString<'_>, findings: &mut Findings<'_>) {
-    if !is_placeholder(string.as_str()) {
+    let (is_placeholder, is_template) = (is_placeholder(string.as_str()), contains_template(string.as_str()));
+    if !is_placeholder && !is_template {
         return;
     }
     let pointer = string.pointer();
-    let class = string.class(&pointer);
-    let is_checked = matches!(class, Some(Sensitivity::Secret | Sensitivity::Location))
-        || pointer.as_str().starts_with("/onboarding/ca_pins/")
-        || string.as_str().starts_with("arn:");
-    if is_checked {
+    let is_checked = match string.class(&pointer) {
+        Some(Sensitivity::Secret | Sensitivity::Location) => is_placeholder,
+        Some(Sensitivity::Identifier) if is_template => {
+            !pointer.tokens().any(|key| FOR_OTHER_PROGRAMS.contains(&key.as_ref()))
+        }
+        _ => false,
+    };
+    let has_form =
+        || pointer.as_str().starts_with("/onboarding/ca_pins/") || string.as_str().starts_with("arn:");
+    if is_checked || is_placeholder && has_form() {
         let message = "this looks like a template or a placeholder that was not filled in";
         findings.report_value(Code::Placeholder, pointer, message, "write the real value");
     }

@@ -22,20 +22,36 @@ fn is_marked(string: &str) -> bool {
     // Almost no string has one of these signs.
     let is_sign = |byte: u8| b"$%<@{[(#".contains(&byte) || !byte.is_ascii();
     let has_sign = string.bytes().any(is_sign) || string.starts_with("__") || string.contains("...");
-    let is_between = |(open, close)| {
-        let name =
-            enclosed(string, open, close).map(|name| name.trim_start_matches(['<', '=', '-', ' ', '@', '$']));
-        name.is_some_and(|name| name.starts_with(char::is_alphabetic))
-    };
     let within = |sign: char| string.strip_prefix(sign).and_then(|rest| rest.strip_suffix(sign));
     has_sign
         && (string.strip_prefix('$').is_some_and(is_name)
             || ["{{", "{%", "...", "…"].iter().any(|sign| string.contains(sign))
-            || MARKS.into_iter().any(is_between)
+            || MARKS.into_iter().any(|(open, close)| is_between(string, open, close))
             || string.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(is_name)
-            || enclosed(string, "%", "%").is_some_and(|name| name.len() > 2 && is_upper_name(name))
+            || has_name_in_percent_signs(string)
             || within('@').is_some_and(is_upper_name)
             || string.strip_prefix("__").and_then(|rest| rest.strip_suffix("__")).is_some_and(is_upper_name))
+}
+
+/// Returns whether a string contains a template that cannot be part of the name of anything. Other placeholders, such as `changeme`,
+/// can be names that somebody has chosen.
+pub(super) fn contains_template(string: &str) -> bool {
+    string.contains("{{")
+        || string.contains("${")
+        || string.strip_prefix('$').is_some_and(is_upper_name)
+        || is_between(string, "<", ">")
+        || has_name_in_percent_signs(string)
+}
+
+/// Returns whether a string contains a name between these delimiters.
+fn is_between(string: &str, open: &str, close: &str) -> bool {
+    let name =
+        enclosed(string, open, close).map(|name| name.trim_start_matches(['<', '=', '-', ' ', '@', '$']));
+    name.is_some_and(|name| name.starts_with(char::is_alphabetic))
+}
+
+fn has_name_in_percent_signs(string: &str) -> bool {
+    enclosed(string, "%", "%").is_some_and(|name| name.len() > 2 && is_upper_name(name))
 }
 
 /// Returns the text between the first two signs.
@@ -173,6 +189,18 @@ mod tests {
         ";
         for value in values.lines().map(str::trim).filter(|value| !value.is_empty()) {
             assert!(is_placeholder(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_template_is_recognised_in_a_name() {
+        for name in ["{{ app }}", "${APP:-grafana}", "x-${APP}", "<database>", "%DB_USER%", "$DB_SERVICE"] {
+            assert!(contains_template(name), "{name}");
+        }
+        for name in
+            ["changeme", "YOUR_APP", "[app]", "db$prod", "$app", "a<b", "50%_of_100%", "__app__", "todo"]
+        {
+            assert!(!contains_template(name), "{name}");
         }
     }
 
