@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::scalar::Sensitivity;
 use super::schema::{class_of, locate, locate_branch, resolve};
-use super::vocabulary;
+use super::{document, vocabulary};
 use crate::diagnostic::{Disclosure, Visibility, display_key};
 use crate::pointer::Pointer;
 
@@ -18,6 +18,8 @@ use crate::pointer::Pointer;
 pub struct FileDisclosure {
     schema: &'static Value,
     value: Arc<Value>,
+    /// Whether the file is a manifest, whose `kind` is harmless.
+    is_manifest: bool,
 }
 
 impl fmt::Debug for FileDisclosure {
@@ -27,8 +29,8 @@ impl fmt::Debug for FileDisclosure {
 }
 
 impl FileDisclosure {
-    pub(super) const fn new(schema: &'static Value, value: Arc<Value>) -> Self {
-        Self { schema, value }
+    pub(super) const fn new(schema: &'static Value, value: Arc<Value>, is_manifest: bool) -> Self {
+        Self { schema, value, is_manifest }
     }
 
     /// Returns the schema of a property, and its class.
@@ -56,6 +58,9 @@ pub(super) fn closed_set(schema: &Value) -> Option<Vec<&str>> {
 
 impl Disclosure for FileDisclosure {
     fn visibility(&self, pointer: &str, string: Option<&str>) -> Option<Visibility> {
+        if self.is_manifest && pointer == document::KIND && string.is_some_and(vocabulary::looks_like_word) {
+            return Some(Visibility::Visible);
+        }
         let (schema, class) = self.property(pointer)?;
         let is_harmless = match string {
             // The class of a list or map applies only to its length: a scalar written in its place may be one of its

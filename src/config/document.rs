@@ -1,10 +1,11 @@
 //! Recognises files that are not a configuration of tbot, but contain one or are passed in its place: manifests, resources,
-//! values of a chart, and services without the rest. Depends on `service`, `vocabulary` and `diagnostic`.
+//! values of a chart, services without the rest, and files of other programs. Depends on `service`, `hints`, `vocabulary` and
+//! `diagnostic`.
 
 use serde_json::{Map, Value};
 
 use super::service::ServiceType;
-use super::vocabulary;
+use super::{hints, vocabulary};
 use crate::diagnostic::{Code, Diagnostic, Target};
 use crate::pointer::Pointer;
 use crate::yaml;
@@ -12,6 +13,9 @@ use crate::yaml;
 /// Keys of the top level that nearly every configuration has, and none of the other documents.
 const OWN_KEYS: [&str; 6] =
     ["onboarding", "proxy_server", "auth_server", "join_uri", "storage", "destinations"];
+
+/// The pointer to the kind of a manifest or resource.
+pub(super) const KIND: &str = "/kind";
 
 /// Another kind of document.
 struct OtherDocument<'a> {
@@ -23,7 +27,9 @@ struct OtherDocument<'a> {
 
 /// Returns an error if the document is something else than a configuration of tbot. A stray key of another format does not
 /// make a configuration something else.
-pub(super) fn recognise(document: &Value) -> Option<Diagnostic> {
+///
+/// `text` is the whole file if further documents follow in it.
+pub(super) fn recognise(document: &Value, text: Option<&str>) -> Option<Diagnostic> {
     let map = document.as_object()?;
     if OWN_KEYS.iter().any(|key| map.contains_key(*key)) {
         return None;
@@ -31,17 +37,48 @@ pub(super) fn recognise(document: &Value) -> Option<Diagnostic> {
     // The values of the chart can have lists of the same names.
     let has_services = ["services", "outputs"].iter().any(|key| map.contains_key(*key));
     let other = match has_services {
-        true => chart_values(map),
+        true => chart_values(map).or_else(|| other_program(map)),
         false => chart_values(map)
             .or_else(|| manifest(map))
             .or_else(|| chart_of_another_chart(map))
             .or_else(|| configuration_of_machine(map))
             .or_else(|| single_service(map))
-            .or_else(|| below_another_key(map)),
+            .or_else(|| below_another_key(map))
+            .or_else(|| other_program(map)),
     }?;
     let target = Target::Key(Pointer::root().key(other.key));
     let message = format!("this is {}, not a configuration of tbot", other.what);
-    Some(Diagnostic::new(Code::OtherDocument, target, message).with_help(other.help))
+    let in_another_document = text.filter(|_| other.help == SEPARATE_FILE).and_then(help_for_documents);
+    let help = in_another_document.unwrap_or_else(|| other.help.to_owned());
+    Some(Diagnostic::new(Code::OtherDocument, target, message).with_help(help))
+}
+
+/// Returns a help if another document of the file contains a configuration, as manifests often do.
+fn help_for_documents(text: &str) -> Option<String> {
+    let mut document = String::new();
+    let mut first_line = 1;
+    for (number, line) in (1..).zip(text.lines().chain(["---"])) {
+        if !is_mark(line) {
+            document.push_str(line);
+            document.push('\n');
+            continue;
+        }
+        let map = yaml::parse(&std::mem::take(&mut document)).ok().map(|parsed| parsed.value);
+        let map = map.as_ref().and_then(Value::as_object);
+        if map.is_some_and(|map| map.contains_key("data") && below_another_key(map).is_some()) {
+            return Some(format!(
+                "the configuration is a value under `data` of the document that starts on line {first_line}: write it to a \
+                 separate file"
+            ));
+        }
+        first_line = number + 1;
+    }
+    None
+}
+
+/// Returns whether a line begins another document.
+fn is_mark(line: &str) -> bool {
+    line == "---" || line.starts_with("--- ")
 }
 
 fn chart_values(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
@@ -118,6 +155,34 @@ fn below_another_key(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
     })
 }
 
+/// Recognises a file that has nothing in common with a configuration, except keys that many formats have.
+fn other_program(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
+    let is_version = |key: &str| key == "version";
+    let is_own_version =
+        matches!(map.get("version"), Some(Value::String(version)) if version == "v1" || version == "v2");
+    let is_foreign = |(key, value): (&String, &Value)| match key.as_str() {
+        "version" => true,
+        "services" => value.as_object().is_some_and(is_map_of_programs),
+        key => !hints::means_key_of_root(key),
+    };
+    let (key, _) = map.iter().find(|(key, _)| !is_version(key))?;
+    (!is_own_version && map.iter().all(is_foreign)).then_some(OtherDocument {
+        key,
+        what: "a file of another program",
+        help: "check the path of the file; `tbot configure` prints a configuration",
+    })
+}
+
+/// Returns whether a map contains programs, as in the files of Docker Compose, and no service of tbot.
+fn is_map_of_programs(services: &Map<String, Value>) -> bool {
+    let is_program = |(name, program): (&String, &Value)| {
+        let own_keys = ["type", "destination"];
+        ServiceType::from_name(name).is_none()
+            && program.as_object().is_some_and(|map| !own_keys.iter().any(|key| map.contains_key(*key)))
+    };
+    !services.is_empty() && services.iter().all(is_program)
+}
+
 /// Iterates over the keys that no configuration has, with their values.
 fn other_keys(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
     map.iter().filter(|(key, _)| !vocabulary::is_property_name(key))
@@ -152,7 +217,6 @@ fn is_service(map: &Map<String, Value>) -> bool {
 /// Returns an error at `target` if a document that is not a map is a list of services.
 pub(super) fn recognise_services(text: &str, target: &Target) -> Option<Diagnostic> {
     // A list needs no indentation below its key. The mark of a document would begin a second one.
-    let is_mark = |line: &&str| *line == "---" || line.starts_with("--- ");
     let list: Vec<&str> = text.lines().filter(|line| !is_mark(line)).collect();
     let parsed = yaml::parse(&format!("services:\n{}", list.join("\n"))).ok()?;
     let services = parsed.value["services"].as_array()?;

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::onboarding::JoinMethod;
-use super::schema::{accepts, locate, locate_branch, resolve, union_branches};
+use super::schema::{FormatVersion, accepts, locate, locate_branch, resolve, union_branches};
 use super::vocabulary;
 use super::words::{self, Meaning, WordPlace};
 use crate::diagnostic::suggest;
@@ -184,6 +184,19 @@ fn is_version_1(schema: &Value) -> bool {
 /// Returns whether a word has a meaning somewhere, so that it is not a misspelling of a similar one.
 fn is_known(word: &str) -> bool {
     vocabulary::is_property_name(word) || vocabulary::is_word(word)
+}
+
+/// Returns whether a key at the top level is a property of one of the format versions, or means one, there or in `onboarding`.
+pub(super) fn means_key_of_root(key: &str) -> bool {
+    let versions = [FormatVersion::V1, FormatVersion::V2].map(FormatVersion::schema);
+    let root = versions.iter().flat_map(|schema| property_names(Some(schema)));
+    let onboarding = versions
+        .iter()
+        .flat_map(|schema| property_names(resolve(schema, &schema["properties"]["onboarding"])));
+    let known: Vec<&str> = root.chain(onboarding).collect();
+    known.contains(&key)
+        || words::find(&[WordPlace::Root, WordPlace::RootV1], key).is_some()
+        || !vocabulary::is_property_name(key) && suggest(key, known).is_some()
 }
 
 /// Returns the names of the properties of a map's schema.

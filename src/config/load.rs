@@ -86,7 +86,12 @@ impl fmt::Debug for LoadOutcome {
 impl LoadOutcome {
     /// Returns what excerpts of the file may show.
     pub fn disclosure(&self) -> FileDisclosure {
-        FileDisclosure::new(self.version.schema(), Arc::clone(&self.file))
+        let is_about_kind = |one: &Diagnostic| {
+            one.code == Code::OtherDocument
+                && one.target.pointer().is_some_and(|at| at.as_str() == document::KIND)
+        };
+        let is_manifest = self.diagnostics.iter().any(is_about_kind);
+        FileDisclosure::new(self.version.schema(), Arc::clone(&self.file), is_manifest)
     }
 }
 
@@ -150,17 +155,18 @@ fn load_with(file: Option<&[u8]>, overrides: &[Override], options: &LoadOptions)
                 unreadable.values.push(list);
             }
         }
+        outcome.file = Arc::new(parsed.value);
+        if let Some(diagnostic) = document::recognise(&outcome.file, parsed.documents_ignored.then_some(yaml))
+        {
+            outcome.report(diagnostic);
+            return outcome;
+        }
         if parsed.documents_ignored {
             let message = "the file has several YAML documents; only the first is used";
             outcome.report(
                 Diagnostic::new(Code::DocumentsIgnored, Target::File, message)
                     .with_help("remove the other documents"),
             );
-        }
-        outcome.file = Arc::new(parsed.value);
-        if let Some(diagnostic) = document::recognise(&outcome.file) {
-            outcome.report(diagnostic);
-            return outcome;
         }
         outcome.repaired = unreadable.into();
     }
