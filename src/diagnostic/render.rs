@@ -5,7 +5,7 @@ use std::fmt;
 use super::code::Severity;
 use super::report::Report;
 use super::terminal::Terminal;
-use super::{Target, github, human, json, sarif};
+use super::{Diagnostic, Target, github, human, json, sarif};
 use crate::untrusted::escape;
 use crate::yaml::internal::MASK;
 
@@ -43,7 +43,7 @@ pub fn render(
 }
 
 /// Returns what explains a whole report in [`ReportFormat::Human`]: the meaning of masked values in `rendered`, which is the
-/// text of the report, and how to learn more about its codes. Empty if there is nothing to explain.
+/// text of the report, and how to learn more about its codes, such as that of the first error. Empty if there is nothing to explain.
 #[must_use]
 pub fn footer(rendered: &str, terminal: Terminal, reports: &[Report<'_>]) -> String {
     let mut footer = String::new();
@@ -51,9 +51,10 @@ pub fn footer(rendered: &str, terminal: Terminal, reports: &[Report<'_>]) -> Str
         let note = format!("`{MASK}` hides a value that may be a secret or an identifier");
         footer += &(human::labelled(terminal, "note", &note) + "\n");
     }
-    let mut codes = reports.iter().flat_map(Report::diagnostics).map(|diagnostic| diagnostic.code);
-    if let Some(first) = codes.next() {
-        let help = if codes.all(|code| code == first) {
+    let diagnostics = || reports.iter().flat_map(Report::diagnostics);
+    // Of equally severe ones, this is the first.
+    if let Some(Diagnostic { code: first, .. }) = diagnostics().min_by_key(|diagnostic| diagnostic.severity) {
+        let help = if diagnostics().all(|diagnostic| diagnostic.code == *first) {
             format!("run `tbot explain {first}` for the reason and an example")
         } else {
             format!("run `tbot explain CODE` for the reason and an example, such as `tbot explain {first}`")

@@ -27,9 +27,9 @@ pub(super) struct LocatedDiagnostic {
 }
 
 impl<'a> Report<'a> {
-    /// Sorts the diagnostics by position, after those of the file as a whole and before those of overrides. Removes
-    /// duplicates, such as those of an aliased value, to which several pointers lead. Keeps the 1,000 most severe, of
-    /// equally severe ones those that come first in `diagnostics`, and counts the others.
+    /// Sorts the diagnostics by position. Errors of the file as a whole come first, and its warnings and notes after those that have
+    /// a position; those of overrides come last. Removes duplicates, such as those of an aliased value, to which several pointers
+    /// lead. Keeps the 1,000 most severe, of equally severe ones those that come first in `diagnostics`, and counts the others.
     #[must_use]
     pub fn new(source: &'a SourceFile<'a>, diagnostics: Vec<Diagnostic>) -> Self {
         let mut seen = HashSet::new();
@@ -48,8 +48,13 @@ impl<'a> Report<'a> {
         let omitted = located.split_off(located.len().min(MAX_SHOWN));
         let omitted = omitted.iter().map(|located| located.diagnostic.severity).collect();
         located.sort_by_key(|LocatedDiagnostic { diagnostic, span }| {
-            let is_override = matches!(diagnostic.target, Target::Override(_));
-            (is_override, span.map(|span| (span.start.byte, span.end.byte)))
+            let group = match (&diagnostic.target, span) {
+                (Target::Override(_), _) => 3,
+                (_, Some(_)) => 1,
+                (_, None) if diagnostic.severity == Severity::Error => 0,
+                (_, None) => 2,
+            };
+            (group, span.map(|span| (span.start.byte, span.end.byte)))
         });
         Self { source, located, omitted, is_supported }
     }
