@@ -131,7 +131,11 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             help(&["auth_token"], "use `onboarding: {join_method: token, token: ...}`"),
             help(&["join_params"], "use `onboarding: {join_method: ..., token: ...}`"),
             help(&["join_token", "token_path"], USE_TOKEN),
-            help(&["teleport"], "this is a configuration of Teleport itself; write a separate file for tbot"),
+            help(
+                &["teleport"],
+                "only the configuration of Teleport itself has this key; write its `proxy_server` at the top level, and its \
+                 `join_params` as `onboarding: {join_method: ..., token: ...}`",
+            ),
             help(OF_RESOURCE, RESOURCE),
         ],
     ),
