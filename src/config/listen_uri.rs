@@ -18,9 +18,9 @@ const MAX_SOCKET_PATH: usize = 107;
 /// Where a service listens for local programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenUri {
-    /// `tcp://host:port`
+    /// `tcp://host:port`, or `//host:port`.
     Tcp(ListenAddress),
-    /// `unix:///path`
+    /// `unix:///path`, or `unix:/path`.
     Unix(PathBuf),
 }
 
@@ -64,7 +64,7 @@ impl ListenUriError {
 impl ListenUri {
     /// Returns whether a URI is a TCP address without a host.
     pub(super) fn has_default_host(input: &str) -> bool {
-        input.starts_with("tcp://:")
+        tcp_address(input).is_some_and(|address| address.starts_with(':'))
     }
 
     /// Returns whether only programs on this machine can connect.
@@ -77,17 +77,29 @@ impl ListenUri {
     }
 }
 
+/// Returns what is after the scheme of a TCP address. The scheme may be empty.
+fn tcp_address(input: &str) -> Option<&str> {
+    strip_scheme(input, "tcp:").unwrap_or(input).strip_prefix("//")
+}
+
+/// Returns what is after a scheme, which is compared without regard to case.
+fn strip_scheme<'a>(input: &'a str, scheme: &str) -> Option<&'a str> {
+    let (start, rest) = input.split_at_checked(scheme.len())?;
+    start.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
 /// Without a host, only programs on this machine can connect. Accepts a `/` after the port. Decodes `%20` and the like in a
 /// path, as Teleport's `tbot` does.
 impl FromStr for ListenUri {
     type Err = ListenUriError;
 
     fn from_str(input: &str) -> Result<Self, ListenUriError> {
-        if let Some(address) = input.strip_prefix("tcp://") {
+        if let Some(address) = tcp_address(input) {
             let address: ListenAddress = address.strip_suffix('/').unwrap_or(address).parse()?;
             return Ok(Self::Tcp(address.or_host(DEFAULT_HOST)));
         }
-        let path = input.strip_prefix("unix://").ok_or(ListenUriError::Scheme)?;
+        let path = strip_scheme(input, "unix:").ok_or(ListenUriError::Scheme)?;
+        let path = path.strip_prefix("//").unwrap_or(path);
         if path.contains(['?', '#']) {
             return Err(ListenUriError::MoreThanPath);
         }
@@ -129,6 +141,11 @@ mod tests {
             ("tcp://0.0.0.0:8080", "tcp://0.0.0.0:8080", false),
             ("tcp://db.example.com:1", "tcp://db.example.com:1", false),
             ("unix:///run/a%20b.sock", "unix:///run/a b.sock", true),
+            ("unix:/run/a.sock", "unix:///run/a.sock", true),
+            ("Unix:///run/a.sock", "unix:///run/a.sock", true),
+            ("TCP://0.0.0.0:80", "tcp://0.0.0.0:80", false),
+            ("//127.0.0.1:8080", "tcp://127.0.0.1:8080", true),
+            ("//:8080", "tcp://127.0.0.1:8080", true),
             (&longest, &longest, true),
         ] {
             let uri: ListenUri = input.parse().unwrap();
@@ -146,7 +163,12 @@ mod tests {
             ("tcp://127.0.0.1", ListenUriError::Address(AddressError::NoPort)),
             ("tcp://::1", ListenUriError::Address(AddressError::NoBrackets)),
             ("tcp://127.0.0.1:1/a", ListenUriError::Address(AddressError::MoreThanHostAndPort)),
+            ("tcp:/127.0.0.1:1", ListenUriError::Scheme),
+            ("tcp:127.0.0.1:1", ListenUriError::Scheme),
+            ("unix", ListenUriError::Scheme),
             ("unix://run/a.sock", ListenUriError::Path),
+            ("unix://./a.sock", ListenUriError::Path),
+            ("unix:a.sock", ListenUriError::Path),
             ("unix://", ListenUriError::Path),
             ("unix:///a%ff", ListenUriError::Path),
             ("unix:///", ListenUriError::NoName),
