@@ -96,6 +96,9 @@ impl<'a> UnknownKeyContext<'a> {
                 quoted_list(&known)
             );
         }
+        if let Some(place) = self.place_outside_service(key) {
+            return format!("move it {place}, where it applies to the whole agent");
+        }
         if known.is_empty() {
             return match self.pointer.tokens().last() {
                 Some(name) if self.places().is_empty() && is_version_1(self.schema) => {
@@ -105,6 +108,21 @@ impl<'a> UnknownKeyContext<'a> {
             };
         }
         format!("valid keys here: {}", quoted_list(&known))
+    }
+
+    /// Returns where the configuration accepts a key that is written in a service or destination: at the top level, or in
+    /// `onboarding`.
+    fn place_outside_service(&self, key: &str) -> Option<&'static str> {
+        let tokens: Vec<_> = self.pointer.tokens().collect();
+        let is_entry = matches!(tokens.as_slice(), [list, _] if matches!(list.as_ref(), "services" | "outputs" | "destinations"));
+        let onboarding = || block_properties(self.schema, &self.schema["properties"]["onboarding"]);
+        if !is_entry {
+            None
+        } else if property_names(Some(self.schema)).contains(&key) {
+            Some("to the top level")
+        } else {
+            onboarding().contains(&key).then_some("into `onboarding`")
+        }
     }
 
     /// Returns the blocks of the map that accept a property with this name, or a similar one, and do not have it yet. The
