@@ -205,7 +205,7 @@ codes! {
     BothAddresses    "both-addresses"    Warning Meaning   "0.1.0" "Both a proxy and an auth server are set. `proxy_server` is used.";
     WildcardName     "wildcard-name"     Warning Meaning   "0.1.0" "The name in a selector contains a `*`. Names are compared exactly, so nothing is selected.";
     SameDestination  "same-destination"  Warning Meaning   "0.1.0" "Two services write to the same destination. They write a file of the same name, or to one Kubernetes Secret. An error if one of them is the storage.";
-    UnusedBlock      "unused-block"      Warning Meaning   "0.1.0" "A block belongs to another join method.";
+    UnusedBlock      "unused-block"      Warning Meaning   "0.1.0" "A block has no effect. It belongs to another join method. Only a note for an attestor that is not enabled.";
     UnusedAuthorities "unused-authorities" Warning Meaning "0.1.0" "`ca_pins` or `ca_path` has no effect. It applies only to an auth server, and `proxy_server` is set.";
     RelativeTokenPath "relative-token-path" Warning Meaning "0.1.0" "A token looks like a relative path. Only an absolute path is read as a file.";
     WeakerThanPlatform "weaker-than-platform" Warning Meaning "0.1.0" "A setting gives less protection than possible. The platform supports a better value of `symlinks` or `acls`.";

@@ -7,7 +7,7 @@ use crate::config::scalar::{Identifier, Location, OptionalString as _, Port, is_
 use crate::config::service::{
     Attestors, AwsRolesAnywhereService, Kubelet, WorkloadIdentityJwtService, WorkloadIdentitySelector,
 };
-use crate::diagnostic::{Code, Diagnostic, Target};
+use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 
 /// The longest lifetime of an AWS session.
@@ -121,6 +121,24 @@ pub(super) fn check_aws(aws: &AwsRolesAnywhereService, pointer: &Pointer, findin
 pub(super) fn check_attestors(attestors: Option<&Attestors>, pointer: &Pointer, findings: &mut Findings<'_>) {
     let Some(attestors) = attestors else { return };
     let pointer = pointer.key("attestors");
+    let blocks = [
+        ("kubernetes", attestors.kubernetes.as_ref().map(|block| block.enabled)),
+        ("docker", attestors.docker.as_ref().map(|block| block.enabled)),
+        ("podman", attestors.podman.as_ref().map(|block| block.enabled)),
+        ("sigstore", attestors.sigstore.as_ref().map(|block| block.enabled)),
+        ("systemd", attestors.systemd.as_ref().map(|block| block.enabled)),
+    ];
+    for (name, enabled) in blocks {
+        if enabled == Some(None) {
+            let message = format!("the attestor `{name}` is not enabled, so this block has no effect");
+            let diagnostic = Diagnostic::new(Code::UnusedBlock, Target::Key(pointer.key(name)), message);
+            findings.report(
+                diagnostic
+                    .with_severity(Severity::Note)
+                    .with_help("write `enabled: true` in it, or remove it"),
+            );
+        }
+    }
     if let Some(kubernetes) = attestors.kubernetes.as_ref().filter(|block| is_on(block.enabled)) {
         check_kubelet(kubernetes.kubelet.as_ref(), &pointer.key("kubernetes").key("kubelet"), findings);
     }
