@@ -14,7 +14,8 @@ pub(super) const CLUSTER_FILES: &[&str] = &[
     "tlscert",
 ];
 pub(super) const TLS_FILES: &[&str] = &["tls.cas", "tls.crt", "tls.key"];
-pub(super) const SSH_CONFIG_FILES: &[&str] = &["known_hosts", "ssh_config"];
+/// The first name is that of the file whose contents differ between services, so a conflict about both is reported about this one.
+pub(super) const SSH_CONFIG_FILES: &[&str] = &["ssh_config", "known_hosts"];
 pub(super) const KUBECONFIG_FILES: &[&str] = &["kubeconfig.yaml"];
 pub(super) const SVID_FILES: &[&str] = &["svid.pem", "svid_bundle.pem", "svid_crl.pem", "svid_key.pem"];
 
