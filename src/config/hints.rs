@@ -186,6 +186,7 @@ impl<'a> UnknownKeyContext<'a> {
                 let of_type = type_name.and_then(words::place_of_service);
                 of_type.into_iter().chain([WordPlace::Service]).collect()
             }
+            ["services", _, "attestors", "sigstore"] => vec![WordPlace::SigstoreAttestor],
             ["destinations", _] => vec![WordPlace::DestinationV1],
             ["destinations", _, "configs", _] => vec![WordPlace::TemplateV1],
             ["storage"] if is_version_1(self.schema) => vec![WordPlace::StorageV1, WordPlace::Destination],
@@ -240,6 +241,9 @@ pub(super) fn for_unknown_value(pointer: &Pointer, written: Option<&str>, option
     };
     match options.iter().filter(has_prefix).collect::<Vec<_>>().as_slice() {
         [only] => format!("did you mean `{only}`?"),
+        _ if value_places(pointer) == [WordPlace::ServiceType] => {
+            format!("{}, or a newer version of tbot if this type is newer than this version", one_of(options))
+        }
         _ => one_of(options),
     }
 }

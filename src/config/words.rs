@@ -20,6 +20,8 @@ pub(super) enum WordPlace {
     Service,
     /// A key in a service of this type.
     ServiceOfType(&'static str),
+    /// A key in the attestor `sigstore` of a service.
+    SigstoreAttestor,
     /// A key in an entry of `destinations`, which only version 1 has.
     DestinationV1,
     /// An entry of `configs` in version 1, as a string or as a key.
@@ -235,6 +237,7 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             key(&["db_service"], "service"),
             key(&["db_user", "user"], "username"),
             key(&["listen_addr"], "listen"),
+            key(&["relay_addr"], "relay_server"),
             key(&["ttl"], "credential_ttl"),
             key(&["renew"], "renewal_interval"),
             key_with_help(&["destinations"], "destination", "use `destination`, which is a single map"),
@@ -242,6 +245,7 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             help(&["destination"], "remove it; this service writes no files"),
         ],
     ),
+    (WordPlace::SigstoreAttestor, &[key(&["allowed_network_prefixes"], "allowed_private_network_prefixes")]),
     (WordPlace::ServiceOfType("ssh_host"), &[key(&["hosts", "hostnames"], "principals")]),
     (
         WordPlace::ServiceOfType("application"),
@@ -366,6 +370,9 @@ mod tests {
             WordPlace::DestinationType => format!("{{version: v2, storage: {{type: {word}}}}}"),
             WordPlace::DestinationV1 => format!("{{destinations: [{{{word}: x}}]}}"),
             WordPlace::TemplateV1 => format!("{{destinations: [{{configs: [{word}]}}]}}"),
+            WordPlace::SigstoreAttestor => {
+                service(&format!("type: workload-identity-api, attestors: {{sigstore: {{{word}: x}}}}"))
+            }
             WordPlace::ServiceType => service(&format!("type: {word}")),
             WordPlace::ServiceOfType(name) => service(&format!("type: {name}, {word}: x")),
             WordPlace::Service => {

@@ -2,7 +2,10 @@
 
 /// Each missing command or flag, and what to do instead. The row of a command also applies to its subcommands and flags.
 pub(crate) const MISSING: &[(&str, &str)] = &[
-    ("tpm", "use a join method without a TPM, such as `token`"),
+    (
+        "tpm",
+        "print the hash of a TPM with the Go agent; this agent joins only without a TPM, for example with the method `token`",
+    ),
     ("spiffe-inspect", "inspect a Workload API with `spire-agent api fetch x509 -socketPath PATH`"),
     ("--proxy-templates", "name each host in full: `NODE.CLUSTER`"),
     (
