@@ -129,13 +129,13 @@ fn load_with(file: Option<&[u8]>, overrides: &[Override], options: &LoadOptions)
                 return outcome;
             }
         };
-        let (parsed, problems) = yaml::internal::parse_with_problems(yaml);
+        let (parsed, problems) = yaml::internal::parse_with_problems(&yaml);
         outcome.diagnostics = problems.into_iter().map(describe_problem).collect();
         // The entries of one list are reported once.
         outcome.diagnostics.dedup();
         let Some((mut parsed, mut unreadable)) = parsed else {
             for problem in outcome.diagnostics.iter_mut().filter(|one| one.code == Code::RootNotMap) {
-                if let Some(diagnostic) = document::recognise_services(yaml, &problem.target) {
+                if let Some(diagnostic) = document::recognise_services(&yaml, &problem.target) {
                     *problem = diagnostic;
                 }
             }
@@ -156,7 +156,8 @@ fn load_with(file: Option<&[u8]>, overrides: &[Override], options: &LoadOptions)
             }
         }
         outcome.file = Arc::new(parsed.value);
-        if let Some(diagnostic) = document::recognise(&outcome.file, parsed.documents_ignored.then_some(yaml))
+        if let Some(diagnostic) =
+            document::recognise(&outcome.file, parsed.documents_ignored.then_some(&*yaml))
         {
             outcome.report(diagnostic);
             return outcome;

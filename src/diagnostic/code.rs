@@ -136,7 +136,7 @@ macro_rules! codes {
 }
 
 codes! {
-    NotUtf8          "not-utf8"          Error   Yaml      "0.1.0" "The file is not UTF-8.";
+    NotUtf8          "not-utf8"          Error   Yaml      "0.1.0" "The file is neither UTF-8 nor UTF-16. UTF-16 needs a byte order mark.";
     BinaryFile       "binary-file"       Error   Yaml      "0.1.0" "The file is not a text file.";
     Unreadable       "unreadable"        Error   Yaml      "0.1.0" "The file cannot be opened or read.";
     FileTooLarge     "file-too-large"    Error   Yaml      "0.1.0" "The file is larger than 4 MiB. Aliases count with their expanded size.";

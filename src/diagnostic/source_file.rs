@@ -1,6 +1,7 @@
 //! The file that diagnostics refer to: its name, its text, and which parts of it may be shown. Depends on `yaml` for
 //! positions, and parses the text for them only when needed.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::Target;
@@ -61,7 +62,7 @@ pub struct SourceFile<'a> {
 
 impl<'a> SourceFile<'a> {
     /// Creates a source file. `name` appears in the output. `contents` are bytes or a string, as they are given to
-    /// [`load`](crate::config::load).
+    /// [`load`](crate::config::load), or, for a file in UTF-16, the text that [`yaml::decode`] returns.
     #[must_use]
     pub fn new(
         name: &'a str,
@@ -69,7 +70,10 @@ impl<'a> SourceFile<'a> {
         disclosure: &'a dyn Disclosure,
     ) -> Self {
         // Nothing refers to a place in a file that is not text.
-        let text = yaml::decode(contents.as_ref()).unwrap_or_default();
+        let text = match yaml::decode(contents.as_ref()) {
+            Ok(Cow::Borrowed(text)) => text,
+            Ok(Cow::Owned(_)) | Err(_) => "",
+        };
         Self { name, text, disclosure, positions: OnceCell::new() }
     }
 
@@ -79,7 +83,7 @@ impl<'a> SourceFile<'a> {
         self.name
     }
 
-    /// Returns the text of the file, without a byte order mark. Empty if the file is not text, or too large.
+    /// Returns the text of the file, without a byte order mark. Empty if the file is not UTF-8, or too large.
     #[must_use]
     pub const fn text(&self) -> &'a str {
         self.text

@@ -1,8 +1,41 @@
 //! Feeds a text to saphyr-parser, which then accepts two common forms that YAML 1.2 forbids but libyaml, and so the Go agent,
-//! accepts: a tab after a `:`, and lines in brackets that are not indented. Depends on saphyr-parser only.
+//! accepts: a tab after a `:`, lines in brackets that are not indented, and `\'` in double quotes. Depends on saphyr-parser only.
+
+use std::borrow::Cow;
 
 use saphyr_parser::input::SkipTabs;
 use saphyr_parser::{Input, StrInput};
+
+/// What the parser reads in place of a `\'` in double quotes. A text cannot contain this character itself, only an escape for it.
+const ESCAPED_QUOTE: char = '\u{1b}';
+
+/// Replaces [`ESCAPED_QUOTE`] in a string by a `'` where `source`, which is the string with its double quotes, contains `\'`.
+pub(super) fn restore_quotes(string: &mut Cow<'_, str>, source: &str) {
+    if !source.contains("\\'") {
+        return;
+    }
+    let mut escapes = Vec::new();
+    let mut rest = source.chars();
+    while let Some(found) = rest.next() {
+        if found == '\\' {
+            escapes.push((rest.next(), rest.as_str()));
+        }
+    }
+    let is_hex = |digits: &str, length| {
+        digits.get(..length).and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            == Some(ESCAPED_QUOTE.into())
+    };
+    let mut quotes = escapes.into_iter().filter_map(|(letter, rest)| match letter? {
+        '\'' => Some(true),
+        'e' => Some(false),
+        'x' => is_hex(rest, 2).then_some(false),
+        'u' => is_hex(rest, 4).then_some(false),
+        'U' => is_hex(rest, 8).then_some(false),
+        _ => None,
+    });
+    let restore = |found| if found == ESCAPED_QUOTE && quotes.next() == Some(true) { '\'' } else { found };
+    *string = string.chars().map(restore).collect::<String>().into();
+}
 
 pub(super) struct LenientInput<'a> {
     text: StrInput<'a>,
@@ -54,6 +87,14 @@ impl Input for LenientInput<'_> {
         self.text.skip_while_non_breakz()
     }
 
+    /// Called with 1 to learn what a `\` in double quotes escapes. In single quotes, a `\` is a character like any other.
+    fn peek_nth(&self, n: usize) -> char {
+        match self.text.peek_nth(n) {
+            '\'' if n == 1 && self.text.peek() == '\\' => 'e',
+            found => found,
+        }
+    }
+
     fn lookahead(&mut self, count: usize) { self.text.lookahead(count); }
     fn buflen(&self) -> usize { self.text.buflen() }
     fn bufmaxlen(&self) -> usize { self.text.bufmaxlen() }
@@ -61,7 +102,6 @@ impl Input for LenientInput<'_> {
     fn raw_read_non_breakz_ch(&mut self) -> Option<char> { self.text.raw_read_non_breakz_ch() }
     fn skip_n(&mut self, count: usize) { self.text.skip_n(count); }
     fn peek(&self) -> char { self.text.peek() }
-    fn peek_nth(&self, n: usize) -> char { self.text.peek_nth(n) }
     fn peek_opt(&self) -> Option<char> { self.text.peek_opt() }
 
     // The trait's own versions of these decode a character for each question. Those of a string look at its bytes.

@@ -17,8 +17,7 @@
 //!
 //! The reader is meant to accept what the Go agent accepts, whose library, yaml.v3, is a port of libyaml, and to read the same values. A
 //! test compares it with serde_yaml, another port, and lists each difference with its reason. Differences from yaml.v3 itself that are
-//! known: it also accepts `\'` in double quotes and UTF-16; it refuses `\/` in double quotes, `%YAML 1.2`, a tab after the `-` of an
-//! entry, and a line that contains only a tab.
+//! known: it refuses `\/` in double quotes, `%YAML 1.2`, a tab after the `-` of an entry, and a line that contains only a tab.
 
 #![warn(missing_docs)]
 
@@ -41,6 +40,7 @@ mod unreadable;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
@@ -80,36 +80,63 @@ impl fmt::Debug for Parsed {
     }
 }
 
-/// Decodes a file as UTF-8 and strips the byte order mark, if present.
+/// Decodes a file as UTF-8, or as UTF-16 if it starts with the byte order mark of UTF-16, and strips the byte order mark.
 ///
 /// # Errors
 ///
-/// Returns [`TooLarge`](ProblemKind::TooLarge) if the file exceeds [`MAX_BYTES`], [`Binary`](ProblemKind::Binary) if it
-/// contains a NUL, and [`NotUtf8`](ProblemKind::NotUtf8) if it is not UTF-8.
+/// Returns [`TooLarge`](ProblemKind::TooLarge) if the file or its text exceeds [`MAX_BYTES`], [`Binary`](ProblemKind::Binary) if it
+/// contains a NUL, and [`NotUtf8`](ProblemKind::NotUtf8) if it is neither UTF-8 nor UTF-16.
 #[expect(clippy::result_large_err, reason = "returned at most once per file")]
-pub fn decode(bytes: &[u8]) -> Result<&str, Problem> {
-    if bytes.len() > MAX_BYTES {
-        return Err(Problem::new(
-            ProblemKind::TooLarge,
-            format!("the file has {} bytes; the limit is {} MiB", bytes.len(), MAX_BYTES >> 20),
-            "check the path, or split the services across several agents",
-        ));
-    }
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        let message = "the file is UTF-16, not UTF-8";
-        return Err(Problem::new(ProblemKind::NotUtf8, message, "save the file as UTF-8"));
-    }
-    if bytes.contains(&0) {
-        return Err(ProblemKind::Binary.into());
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
-        Err(error) => {
+pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Problem> {
+    check_size(bytes.len())?;
+    let text = match utf16(bytes) {
+        Some(text) => Cow::Owned(text?),
+        None if bytes.contains(&0) => return Err(ProblemKind::Binary.into()),
+        None => Cow::Borrowed(std::str::from_utf8(bytes).map_err(|error| {
             let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-            let message = format!("invalid UTF-8 on line {line}");
-            Err(Problem::new(ProblemKind::NotUtf8, message, "save the file as UTF-8"))
-        }
+            not_utf8(format!("invalid UTF-8 on line {line}"))
+        })?),
+    };
+    check_size(text.len())?;
+    Ok(match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        Cow::Owned(text) => Cow::Owned(text),
+    })
+}
+
+/// Decodes UTF-16 without its byte order mark. Returns `None` for any other file.
+#[expect(clippy::result_large_err, reason = "returned at most once per file")]
+fn utf16(bytes: &[u8]) -> Option<Result<String, Problem>> {
+    let (mark, rest) = bytes.split_at_checked(2)?;
+    let decode_unit = match mark {
+        // The mark of UTF-32 starts in the same way.
+        [0xff, 0xfe] if !rest.starts_with(&[0, 0]) => u16::from_le_bytes,
+        [0xfe, 0xff] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let (units, odd) = rest.as_chunks::<2>();
+    let text: Result<String, _> = char::decode_utf16(units.iter().map(|unit| decode_unit(*unit))).collect();
+    Some(match text {
+        Ok(text) if odd.is_empty() && text.contains('\0') => Err(ProblemKind::Binary.into()),
+        Ok(text) if odd.is_empty() => Ok(text),
+        _ => Err(not_utf8("the file starts like UTF-16, but is not valid UTF-16".to_owned())),
+    })
+}
+
+fn not_utf8(message: String) -> Problem {
+    Problem::new(ProblemKind::NotUtf8, message, "save the file as UTF-8")
+}
+
+#[expect(clippy::result_large_err, reason = "returned at most once per file")]
+fn check_size(bytes: usize) -> Result<(), Problem> {
+    if bytes <= MAX_BYTES {
+        return Ok(());
     }
+    Err(Problem::new(
+        ProblemKind::TooLarge,
+        format!("the file has {bytes} bytes; the limit is {} MiB", MAX_BYTES >> 20),
+        "check the path, or split the services across several agents",
+    ))
 }
 
 /// Parses the first document of a text returned by [`decode`].

@@ -24,7 +24,7 @@ pub const MAX_PROBLEMS: usize = 100_000;
 /// configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProblemKind {
-    /// The bytes are not UTF-8.
+    /// The bytes are neither UTF-8 nor UTF-16.
     NotUtf8,
     /// The file is not a text file.
     Binary,
@@ -163,7 +163,7 @@ impl Problem {
 impl From<ProblemKind> for Problem {
     fn from(kind: ProblemKind) -> Self {
         let (message, help): (String, &str) = match kind {
-            ProblemKind::NotUtf8 => ("the file is not UTF-8".into(), "save the file as UTF-8"),
+            ProblemKind::NotUtf8 => ("the file is neither UTF-8 nor UTF-16".into(), "save the file as UTF-8"),
             ProblemKind::Binary => (
                 "the file is not a text file".into(),
                 "check the path; the configuration must be YAML in UTF-8",

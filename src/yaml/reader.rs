@@ -11,7 +11,7 @@ use super::duplicate_keys;
 use super::extent::{
     end_of_brackets, is_property_end, scalar_length, skip_blank, skip_indicators, skip_properties,
 };
-use super::lenient_input::LenientInput;
+use super::lenient_input::{LenientInput, restore_quotes};
 use super::line_index::{LineIndex, Span};
 use super::problem::{MAX_DEPTH, MAX_NODES, MAX_PROBLEMS, MERGE_KEY, Problem, ProblemKind};
 use super::scalar::plain_scalar;
@@ -171,6 +171,9 @@ impl<'a> Reader<'_, 'a> {
             }
             (from, from + scalar_length(&source[from..end.max(from)]))
         };
+        if style == ScalarStyle::DoubleQuoted {
+            restore_quotes(&mut text, &source[from..to]);
+        }
         if is_block && end == source.len() && !last_line(source).trim().is_empty() && text.ends_with('\n') {
             // The parser adds the line break that the end of the file lacks.
             text.to_mut().pop();

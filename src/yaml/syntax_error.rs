@@ -261,8 +261,6 @@ impl<'a> SyntaxError<'_, 'a> {
         let is_colon = |byte: usize| self.index.text()[byte..].starts_with(':');
         if self.is("<document start>") && is_colon(byte) {
             return (byte, "missing space after `:`", MISSING_COLON_HELP);
-        } else if self.is("parsing a quoted") && self.rest_of_line(byte).contains("\\'") {
-            parser_message = "escaped single quote";
         } else if self.is("<document start>")
             && let Some((start, line)) = before.next()
             && line.starts_with('%')
@@ -340,7 +338,6 @@ const SYNTAX: &[(&str, &str, &str)] = &[
         "close the quotes; write `\\\\` for a `\\` in double quotes",
     ),
     ("trailing content after", "text after the closing quote", "put quotes around the whole value"),
-    ("escaped single quote", "`\\'` in double quotes", "write `'`: in double quotes, it needs no `\\`"),
     (
         "parsing a quoted",
         "unknown escape sequence in double quotes",

@@ -146,15 +146,39 @@ fn only_the_first_document_is_read() {
 }
 
 #[test]
-fn decode_rejects_everything_except_utf8() {
-    assert_eq!(decode(b"\xef\xbb\xbfa: 1"), Ok("a: 1"));
+fn decode_accepts_only_utf8_and_utf16() {
+    let text = "a: 1\nb: \u{e9}\u{1f600}\n";
+    let units: Vec<u16> = "\u{feff}".encode_utf16().chain(text.encode_utf16()).collect();
+    let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+    for bytes in [&*little, &*big, &[b"\xef\xbb\xbf", text.as_bytes()].concat(), text.as_bytes()] {
+        assert_eq!(decode(bytes).as_deref(), Ok(text), "{bytes:?}");
+    }
     let kind = |bytes: &[u8]| decode(bytes).expect_err("rejected").kind;
-    assert_eq!(kind(b"\xff\xfea\0"), ProblemKind::NotUtf8);
+    assert_eq!(kind(b"\xff\xfea\0b"), ProblemKind::NotUtf8);
+    assert_eq!(kind(b"\xff\xfe\0\xd8"), ProblemKind::NotUtf8);
+    assert_eq!(kind(b"\xff\xfea\0\0\0"), ProblemKind::Binary);
+    assert_eq!(kind(b"\xff\xfe\0\0a\0\0\0"), ProblemKind::Binary);
+    let mut large = b"\xff\xfe".to_vec();
+    large.extend([0xac, 0x20].repeat(MAX_BYTES / 2 - 1));
+    assert_eq!(kind(&large), ProblemKind::TooLarge);
     assert_eq!(kind(b"\x7fELF\x02\x01\x01\0\0"), ProblemKind::Binary);
     assert_eq!(kind(b"a: \xe9\n"), ProblemKind::NotUtf8);
     assert_eq!(kind(&vec![b' '; MAX_BYTES + 1]), ProblemKind::TooLarge);
     let problem = decode(b"a: 1\nb: \xe9\n").expect_err("rejected");
     insta::assert_snapshot!(problem.message, @"invalid UTF-8 on line 2");
+}
+
+#[test]
+fn an_escaped_single_quote_is_read_in_double_quotes() {
+    let text = r#"a: "b\'c\e\\'d\x1b\u001B\U0000001b\'", b\'c: &x\' "\'"
+"#;
+    let text = format!("{{{}}}\n", text.trim());
+    let (esc, positions) = ("\u{1b}", Positions::parse(&text));
+    assert_eq!(value(&text), json!({"a": format!("b'c{esc}\\'d{esc}{esc}{esc}'"), "b\\'c": "'"}));
+    let written = positions.value("/b\\'c").map(|span| &text[span.start.byte..span.end.byte]);
+    assert_eq!(written, Some(r#""\'""#));
+    assert_eq!(value("a: \"b\\\n  \\'c\"\n\"\\'k\": 'x\\'\n"), json!({"a": "b'c", "'k": "x\\"}));
 }
 
 #[test]

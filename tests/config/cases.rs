@@ -8,6 +8,7 @@ use tbot::config::{LoadOptions, ProcessContext, Purpose, load};
 use tbot::diagnostic::{
     Code, Diagnostic, Report, ReportFormat, Severity, SourceFile, Terminal, render, summary,
 };
+use tbot::yaml;
 
 /// The cases that also have snapshots of the JSON and GitHub formats.
 const OTHER_FORMATS: [&str; 4] =
@@ -39,7 +40,8 @@ fn load_and_render_some(
         "an effective configuration exactly if there is no error"
     );
     let shown = outcome.diagnostics.into_iter().filter(is_shown).collect();
-    render_report(&SourceFile::new("tbot.yaml", bytes, &disclosure), shown, format)
+    let text = yaml::decode(bytes).unwrap_or_default();
+    render_report(&SourceFile::new("tbot.yaml", &*text, &disclosure), shown, format)
 }
 
 fn render_report<'a>(

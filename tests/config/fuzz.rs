@@ -80,11 +80,11 @@ fn any_file_is_loaded_or_reported() {
             Ok(text) => text,
             Err(problem) => return BTreeSet::from([Diagnostic::from(problem).code]),
         };
-        let outcomes = [Purpose::Validate, Purpose::Start].map(|purpose| load_for(text, purpose));
+        let outcomes = [Purpose::Validate, Purpose::Start].map(|purpose| load_for(&text, purpose));
         let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
         for outcome in &outcomes {
             assert_eq!(outcome.effective.is_none(), outcome.diagnostics.iter().any(is_error));
-            check_report(text, outcome);
+            check_report(&text, outcome);
         }
         let [validated, started] = &outcomes;
         assert!(validated.effective.is_some() || started.effective.is_none(), "valid only to start with");

@@ -139,7 +139,9 @@ fn the_contents_of_a_file_are_decoded() {
     };
     assert_eq!(codes("\u{feff}version: v2\n".as_bytes()), codes(b"version: v2\n"));
     assert!(codes(b"version: v2\n").1);
-    assert_eq!(codes(b"\xff\xfev\0"), (vec![Code::NotUtf8], false));
+    let utf_16: Vec<u8> = "\u{feff}version: v2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(codes(&utf_16), codes(b"version: v2\n"));
+    assert_eq!(codes(&utf_16[..utf_16.len() - 1]), (vec![Code::NotUtf8], false));
     assert_eq!(codes(b"version: v2\0"), (vec![Code::BinaryFile], false));
     assert_eq!(codes(&vec![b' '; MAX_BYTES + 1]), (vec![Code::FileTooLarge], false));
 

@@ -180,7 +180,7 @@ impl Configuration {
     fn from_bytes(name: String, bytes: &[u8], overrides: Vec<Override>, options: LoadOptions) -> Self {
         let mut loaded = config::load(Some(bytes), &overrides, options);
         flag_help::name_flags(&mut loaded.diagnostics, &overrides, true);
-        let yaml = yaml::decode(bytes).unwrap_or_default().to_owned();
+        let yaml = yaml::decode(bytes).unwrap_or_default().into_owned();
         Self { name, yaml, overrides, loaded }
     }
 

@@ -188,7 +188,7 @@ fn the_files_of_the_tests_have_the_same_value() {
                 && let Ok(text) = decode(&std::fs::read(&path).unwrap())
             {
                 *checked += 1;
-                differences.extend(difference(text).map(|difference| difference.reason));
+                differences.extend(difference(&text).map(|difference| difference.reason));
             }
         }
     }

@@ -13,9 +13,9 @@ fn any_file_is_read_or_rejected() {
             Ok(text) => text,
             Err(problem) => return (vec![problem.kind], None),
         };
-        malformed_input::check_any_text(text).unwrap();
-        let difference = agreement::difference(text).map(|difference| difference.reason);
-        match parse(text) {
+        malformed_input::check_any_text(&text).unwrap();
+        let difference = agreement::difference(&text).map(|difference| difference.reason);
+        match parse(&text) {
             Ok(parsed) => {
                 if let Ok(written) = emit(&parsed.value) {
                     assert_eq!(parse(&written).map(|parsed| parsed.value), Ok(parsed.value));

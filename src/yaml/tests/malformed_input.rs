@@ -74,7 +74,7 @@ proptest! {
     #[test]
     fn any_bytes_are_handled(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(text) = decode(&bytes) {
-            check_any_text(text)?;
+            check_any_text(&text)?;
         }
     }
 
@@ -162,7 +162,7 @@ fn ten_thousand_outputs_are_parsed() {
              path: /opt/machine-id/{number}\n      readers: [{{user: a}}, {{group: b}}]"
         );
     }
-    let parsed = value(decode(text.as_bytes()).unwrap());
+    let parsed = value(&decode(text.as_bytes()).unwrap());
     assert_eq!(parsed["outputs"].as_array().map(Vec::len), Some(10_000));
     let positions = Positions::parse(&text);
     assert_eq!(
