@@ -24,6 +24,8 @@ pub(crate) fn describe_syntax_error(parser_message: &str, index: &LineIndex<'_>,
         .or_else(|| error.tab())
         .or_else(|| error.no_break_space())
         .or_else(|| error.markdown_fence())
+        .or_else(|| error.end_of_here_document())
+        .or_else(|| error.block_not_indented())
         .or_else(|| error.dash_without_space())
         .or_else(|| error.missing_colon())
         .or_else(|| error.key_below_a_value())
@@ -128,6 +130,33 @@ impl<'a> SyntaxError<'_, 'a> {
         Some((at, "this line belongs to a page in Markdown, not to the configuration", "remove it"))
     }
 
+    /// Finds the line that ended the here-document of a script, copied with the file.
+    fn end_of_here_document(&self) -> Option<Description> {
+        let (at, _) = self.lines_before().take(2).find(|(_, line)| matches!(*line, "EOF" | "EOT"))?;
+        Some((at, "this line belongs to a here-document of a shell, not to the configuration", "remove it"))
+    }
+
+    /// Finds the key of a block, `key: |`, whose text is not indented. The parser takes the text for a key.
+    fn block_not_indented(&self) -> Option<Description> {
+        let key_of = |line| {
+            let (start, content) = without_dashes(line);
+            Key::of(content).map(|key| (start, key.value))
+        };
+        let mut lines = self.lines_before().skip_while(|line| line.0 >= self.byte || key_of(*line).is_some());
+        let mut text = lines.next()?.0;
+        let (start, value) = lines.find_map(|line| {
+            let key = key_of(line);
+            text = if key.is_none() { line.0 } else { text };
+            key
+        })?;
+        let is_block = matches!(value, "|" | "|-" | "|+" | ">" | ">-" | ">+");
+        (is_block && self.column(text) <= self.column(start)).then_some((
+            start,
+            "the text of this block is not indented",
+            "indent each line of the text more than the key",
+        ))
+    }
+
     /// Finds an entry whose `-` is not followed by a space, or is another kind of dash. The parser takes it for a value, and notices
     /// the error at the next key.
     fn dash_without_space(&self) -> Option<Description> {
@@ -153,8 +182,14 @@ impl<'a> SyntaxError<'_, 'a> {
     /// Finds a key without a `:`, or without a space after it. The parser takes it for a value that continues on the next line, and
     /// notices the error at the key there, or after it.
     fn missing_colon(&self) -> Option<Description> {
+        let missing_space = |line| {
+            let (start, content) = without_dashes(line);
+            Some((start + colon_without_space(content)?, "missing space after `:`", MISSING_COLON_HELP))
+        };
         if !self.expects_no_key() {
-            return None;
+            // A comment ends the value, so the parser does not take the next key for a part of it.
+            let is_after_comment = self.is("expected '-'") || self.is("comment intercepting");
+            return self.lines_before().take(2).filter(|_| is_after_comment).find_map(missing_space);
         }
         let has_key = |line| Key::of(without_dashes(line).1).is_some();
         let mut lines = self.lines_before().filter(|(start, _)| *start < self.byte);
@@ -166,10 +201,6 @@ impl<'a> SyntaxError<'_, 'a> {
             }
             line = lines.find(|(above, _)| self.column(*above) <= self.column(line.0))?;
         }
-        let missing_space = |line| {
-            let (start, content) = without_dashes(line);
-            Some((start + colon_without_space(content)?, "missing space after `:`", MISSING_COLON_HELP))
-        };
         if let Some(found) = missing_space(line) {
             return Some(found);
         }
@@ -249,10 +280,6 @@ impl<'a> SyntaxError<'_, 'a> {
 
     fn column(&self, byte: usize) -> usize {
         self.index.position(byte).column
-    }
-
-    fn rest_of_line(&self, byte: usize) -> &'a str {
-        self.index.text()[byte..].lines().next().unwrap_or_default()
     }
 
     fn other(&self) -> Description {
