@@ -245,7 +245,7 @@ impl Bot {
             None => None,
         };
         let token_hash = token.as_ref().and_then(|token| token.as_ref().ok()).map(JoinToken::hash);
-        let step = decide(stored, token_hash.as_deref(), self.clock.now());
+        let step = decide(stored, self.join_settings.method, token_hash.as_deref(), self.clock.now());
         let bound_keypair = &self.join_settings.bound_keypair;
         let saves_keys = bound_keypair.as_ref().is_some_and(|sources| !sources.has_static_key());
         let storage_test = self.with_storage(move |storage| storage.test_write(saves_keys)).await;

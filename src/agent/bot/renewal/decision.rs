@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use crate::agent::bot::storage::StoredIdentity;
 use crate::agent::credential::identity::Identity;
 use crate::agent::platform::Hint;
+use crate::config::JoinMethod;
 
 /// Why the agent joins instead of renewing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +67,12 @@ pub(super) enum RenewalStep {
 }
 
 /// Decides on the next step. `token_hash` is the hash of the configured token, or `None` if the token cannot be read.
+///
+/// A renewal marker counts only if presenting the identity once more can lock the bot: if it is renewable, or with the join method
+/// `bound_keypair`.
 pub(super) fn decide(
     stored: Option<StoredIdentity>,
+    method: JoinMethod,
     token_hash: Option<&str>,
     now: SystemTime,
 ) -> RenewalStep {
@@ -78,7 +83,8 @@ pub(super) fn decide(
         join(JoinReason::OtherToken)
     } else if stored.identity.is_expired(now) {
         join(JoinReason::Expired)
-    } else if stored.renewal_pending {
+    } else if stored.renewal_pending && (stored.identity.user.renewable || method == JoinMethod::BoundKeypair)
+    {
         RenewalStep::Suspend(stored)
     } else if stored.identity.user.renewable {
         RenewalStep::Renew(stored)
@@ -110,8 +116,9 @@ mod tests {
         let expiry = stored.identity.user.not_after;
         let before = expiry - Duration::from_secs(1);
         let pending = StoredIdentity { renewal_pending: true, ..stored.clone() };
-        let step = |stored: Option<&StoredIdentity>, hash: Option<&str>, now| match decide(
+        let step_with = |method, stored: Option<&StoredIdentity>, hash: Option<&str>, now| match decide(
             stored.cloned(),
+            method,
             hash,
             now,
         ) {
@@ -122,6 +129,7 @@ mod tests {
             RenewalStep::Renew(_) => Ok("renew"),
             RenewalStep::Suspend(_) => Ok("suspend"),
         };
+        let step = |stored, hash, now| step_with(JoinMethod::Token, stored, hash, now);
         let same_token = Some(stored.token_hash.as_str());
 
         assert_eq!(step(None, None, before), Err(JoinReason::NothingStored));
@@ -133,6 +141,13 @@ mod tests {
         drop(storage);
         Arc::get_mut(&mut attested.identity).unwrap().user.renewable = false;
         assert_eq!(step(Some(&attested), same_token, before), Err(JoinReason::NotRenewable));
+        let attested = StoredIdentity { renewal_pending: true, ..attested.clone() };
+        for (method, expected) in [
+            (JoinMethod::Kubernetes, Err(JoinReason::NotRenewable)),
+            (JoinMethod::BoundKeypair, Ok("suspend")),
+        ] {
+            assert_eq!(step_with(method, Some(&attested), same_token, before), expected, "{method:?}");
+        }
         assert_eq!(step(Some(&pending), same_token, before), Ok("suspend"));
         assert_eq!(step(Some(&pending), Some("other"), before), Err(JoinReason::OtherToken));
         assert_eq!(step(Some(&pending), same_token, expiry), Err(JoinReason::Expired));

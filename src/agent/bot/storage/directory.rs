@@ -276,8 +276,7 @@ impl DirectoryStorage {
         let found = Known::read(&new.directory)?;
         let last = if found.identity.is_some() { open.latest() } else { &open.known };
         let (known, is_saved) = last.merge(found, &new.directory, &self.target.access)?;
-        new.removed = open.removed.take();
-        new.set_known(known);
+        new.known = known;
         new.known_at_request = open.known_at_request.clone();
         if let Some(with_keys) = open.release_reserved() {
             new.reserve(&self.target.access, with_keys)?;
@@ -294,10 +293,14 @@ impl DirectoryStorage {
                  {error}"
             );
         }
-        *open = new;
-        // The directory can be the same one, mounted once more.
-        if read_identity(&open.directory)?.is_some_and(|stored| stored.used_elsewhere) {
-            open.directory.remove_file(RENEWAL_MARKER)?;
+        // The directory can be the same one, mounted once more. A marker that was in it before stays.
+        let had_marker = new.known.identity.as_ref().is_some_and(|stored| stored.renewal_pending);
+        if !had_marker && read_identity(&new.directory)?.is_some_and(|stored| stored.used_elsewhere) {
+            new.directory.remove_file(RENEWAL_MARKER)?;
+        }
+        let previous = std::mem::replace(open, new);
+        if open.known.identity.is_none() {
+            open.removed = previous.removed.or(Some(previous.known)).filter(|last| last.identity.is_some());
         }
         Ok(())
     }
@@ -395,9 +398,7 @@ impl OpenStorage {
     fn mark_abandoned(&self, next: &Known) -> Result<(), io::Error> {
         let (Some(left), Some(next)) = (&self.known.identity, &next.identity) else { return Ok(()) };
         let is_same = left.identity.user.der == next.identity.user.der;
-        // Without a generation or a join state, nothing can lock the bot.
-        let can_lock = left.identity.user.renewable || !self.known.key_files.is_empty();
-        if !can_lock || left.renewal_pending || !(is_same || replaces(&next.identity, &left.identity)) {
+        if left.renewal_pending || !(is_same || replaces(&next.identity, &left.identity)) {
             return Ok(());
         }
         match self.directory.write_marker(RENEWAL_MARKER, abandoned_marker(&left.identity).as_bytes()) {
@@ -452,8 +453,8 @@ impl Known {
         let is_saved = match &mut found.identity {
             Some(stored) if stored.identity.user.der == known.identity.user.der => {
                 if known.renewal_pending && !stored.renewal_pending {
-                    directory.write_marker(RENEWAL_MARKER, fingerprint(&known.identity).as_bytes())?;
-                    stored.renewal_pending = true;
+                    directory.write_marker(RENEWAL_MARKER, known.marker().as_bytes())?;
+                    (stored.renewal_pending, stored.used_elsewhere) = (true, known.used_elsewhere);
                 } else if stored.used_elsewhere && !known.renewal_pending {
                     directory.remove_file(RENEWAL_MARKER)?;
                     (stored.renewal_pending, stored.used_elsewhere) = (false, false);
@@ -470,7 +471,7 @@ impl Known {
         let mut files = encode(&known.identity, &known.token_hash)?;
         files.extend(self.key_files.iter().cloned());
         if known.renewal_pending {
-            files.push((RENEWAL_MARKER.to_owned(), fingerprint(&known.identity).into_bytes()));
+            files.push((RENEWAL_MARKER.to_owned(), known.marker().into_bytes()));
         }
         directory.commit(&files, &best_effort(access))?;
         Ok((Self::read(directory)?, true))
@@ -513,16 +514,101 @@ fn best_effort(access: &ReaderAccess) -> ReaderGrant {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
     use super::*;
     use crate::agent::platform::Clock;
     use crate::agent::recordings::copy_recorded_directory;
 
+    /// Opens and loads a copy of the recorded storage.
+    fn recorded_storage() -> (TempDir, DirectoryStorage, StoredIdentity) {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("storage");
+        copy_files(copy_recorded_directory("storage").path(), &path);
+        let target = DirectoryTarget::with_defaults(&path);
+        let storage = DirectoryStorage::open(target, RecurringWarnings::new(Clock::system())).unwrap();
+        let stored = storage.load().unwrap().unwrap();
+        (root, storage, stored)
+    }
+
+    fn copy_files(from: &Path, to: &Path) {
+        fs::create_dir(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+
+    /// Replaces the directory of a storage by a copy of it, with these contents of the marker if there are any.
+    fn replace_by_copy(root: &TempDir, marker: Option<&str>) {
+        let (path, previous) = (root.path().join("storage"), root.path().join("previous"));
+        fs::rename(&path, &previous).unwrap();
+        copy_files(&previous, &path);
+        if let Some(marker) = marker {
+            fs::write(path.join(RENEWAL_MARKER), marker).unwrap();
+        }
+    }
+
+    fn marks(stored: &StoredIdentity) -> (bool, bool) {
+        (stored.renewal_pending, stored.used_elsewhere)
+    }
+
+    #[test]
+    fn an_identity_that_is_used_elsewhere_stays_so_in_a_copy_of_its_directory() {
+        let (root, storage, stored) = recorded_storage();
+        fs::write(root.path().join("storage").join(RENEWAL_MARKER), abandoned_marker(&stored.identity))
+            .unwrap();
+        assert_eq!(marks(&storage.load().unwrap().unwrap()), (true, true));
+        replace_by_copy(&root, None);
+        assert_eq!(marks(&storage.load().unwrap().unwrap()), (true, true));
+        assert_eq!(marks(&storage.load().unwrap().unwrap()), (true, true));
+    }
+
+    #[test]
+    fn an_identity_that_is_used_elsewhere_stays_so_in_an_empty_directory() {
+        let (root, storage, stored) = recorded_storage();
+        let path = root.path().join("storage");
+        fs::write(path.join(RENEWAL_MARKER), abandoned_marker(&stored.identity)).unwrap();
+        storage.load().unwrap();
+        fs::rename(&path, root.path().join("previous")).unwrap();
+        assert_eq!(marks(&storage.load().unwrap().unwrap()), (true, true));
+    }
+
+    #[test]
+    fn a_pending_renewal_stays_pending_in_a_directory_that_was_left_before() {
+        let (root, storage, stored) = recorded_storage();
+        storage.mark_renewal_pending(&stored.identity).unwrap();
+        replace_by_copy(&root, Some(&abandoned_marker(&stored.identity)));
+        assert!(storage.load().unwrap().unwrap().renewal_pending);
+        assert!(storage.load().unwrap().unwrap().renewal_pending);
+    }
+
+    #[test]
+    fn a_directory_that_the_agent_returns_to_is_no_longer_marked_as_left() {
+        let (root, storage, stored) = recorded_storage();
+        replace_by_copy(&root, Some(&abandoned_marker(&stored.identity)));
+        assert_eq!(marks(&storage.load().unwrap().unwrap()), (false, false));
+        assert_eq!(marks(&storage.load().unwrap().unwrap()), (false, false));
+    }
+
+    #[test]
+    fn the_last_identity_is_known_after_a_move_to_the_key_pairs_of_another_bot() {
+        let (root, storage, stored) = recorded_storage();
+        let path = root.path().join("storage");
+        fs::rename(&path, root.path().join("previous")).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join(BOUND_KEY_FILES[0]), "another key pair").unwrap();
+        assert!(storage.load().unwrap().is_none());
+        let open = lock(&storage.open);
+        assert_eq!(open.latest().certificate(), Some(stored.identity.user.der.to_vec()));
+    }
+
     #[test]
     fn a_directory_that_is_mounted_once_more_is_not_marked_as_used_elsewhere() {
-        let directory = copy_recorded_directory("storage");
-        let target = DirectoryTarget::with_defaults(directory.path());
-        let storage = DirectoryStorage::open(target, RecurringWarnings::new(Clock::system())).unwrap();
-        storage.load().unwrap().unwrap();
+        let (_root, storage, _) = recorded_storage();
         let again = storage.target.open().unwrap();
         assert!(again.is_same_as(&lock(&storage.open).directory));
         storage.move_to(&mut lock(&storage.open), again).unwrap();

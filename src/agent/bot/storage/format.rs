@@ -91,6 +91,13 @@ pub(super) fn parse(
     Ok(Some(StoredIdentity { identity: identity.into(), token_hash, renewal_pending, used_elsewhere }))
 }
 
+impl StoredIdentity {
+    /// Returns the renewal marker of an identity that has one.
+    pub(super) fn marker(&self) -> String {
+        if self.used_elsewhere { abandoned_marker(&self.identity) } else { fingerprint(&self.identity) }
+    }
+}
+
 /// Returns what the renewal marker for a renewal with `identity` begins with.
 pub(super) fn fingerprint(identity: &Identity) -> String {
     sha256_hex(&identity.user.der)
