@@ -35,9 +35,9 @@ complete -c prehog -n "__fish_prehog_needs_command" -f -a "retain" -d 'Remove ol
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "export" -d 'Export starts as JSON lines'
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE [env: PREHOG_STORE]' -r
-complete -c prehog -n "__fish_prehog_using_subcommand serve" -l listen -d 'Address to receive events on' -r
-complete -c prehog -n "__fish_prehog_using_subcommand serve" -l report-listen -d 'Address to serve the report on [default: not served]' -r
-complete -c prehog -n "__fish_prehog_using_subcommand serve" -l metrics-listen -d 'Address to serve metrics on [default: not served]' -r
+complete -c prehog -n "__fish_prehog_using_subcommand serve" -l listen -d 'Address to receive events on (IP:PORT)' -r
+complete -c prehog -n "__fish_prehog_using_subcommand serve" -l report-listen -d 'Address (IP:PORT) to serve the report on [default: not served]' -r
+complete -c prehog -n "__fish_prehog_using_subcommand serve" -l metrics-listen -d 'Address (IP:PORT) to serve metrics on [default: not served]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l min-group -d 'Hide groups with fewer than N starts in a week; at least 10' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l retain-days -d 'Keep starts for at most N days (7 or more) [default: keep them forever]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l max-store-mib -d 'Maximum size of the store in MiB; 0 for no limit' -r

@@ -209,8 +209,9 @@ fn values_below_a_minimum_are_rejected() {
     for (command, flag, days) in cases {
         let output = run(directory.path(), &[command, flag, days]);
         assert_eq!(output.status.code(), Some(2));
-        // The error is about this flag.
-        assert!(String::from_utf8_lossy(&output.stderr).contains(flag), "{output:?}");
+        // The error is about this flag, and names the minimum.
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(flag) && stderr.contains("at least"), "{output:?}");
     }
     stdout(&run(directory.path(), &["retain", "--days", "7"]));
 }

@@ -71,19 +71,19 @@ pub(crate) struct StoreArgs {
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Address to receive events on
+    /// Address to receive events on (IP:PORT)
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8337")]
     pub(crate) listen: SocketAddr,
-    /// Address to serve the report on [default: not served]
+    /// Address (IP:PORT) to serve the report on [default: not served]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) report_listen: Option<SocketAddr>,
-    /// Address to serve metrics on [default: not served]
+    /// Address (IP:PORT) to serve metrics on [default: not served]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics_listen: Option<SocketAddr>,
     /// Hide groups with fewer than N starts in a week;
     /// at least 10
     #[arg(long, value_name = "N", verbatim_doc_comment, default_value_t = DEFAULT_MIN_GROUP,
-          value_parser = clap::value_parser!(u64).range(DEFAULT_MIN_GROUP..))]
+          value_parser = parse_min_group)]
     pub(crate) min_group: u64,
     /// Keep starts for at most N days (7 or more)
     /// [default: keep them forever]
@@ -151,6 +151,15 @@ pub(crate) struct RetainArgs {
     /// Keep starts for at most N days (7 or more)
     #[arg(long, value_name = "N", value_parser = parse_retention)]
     pub(crate) days: NonZeroU32,
+}
+
+/// Parses the smallest group of pages that others may see.
+fn parse_min_group(count: &str) -> Result<u64, String> {
+    let count = count.parse().map_err(|_| "not a number".to_owned())?;
+    if count < DEFAULT_MIN_GROUP {
+        return Err(format!("must be at least {DEFAULT_MIN_GROUP}"));
+    }
+    Ok(count)
 }
 
 /// Parses a number of days of at least 7. Starts are removed in whole weeks, so with fewer days, starts of today could be
