@@ -100,7 +100,7 @@ fn the_contents_of_a_misspelled_key_are_merged_with_those_of_the_right_key() {
     ] {
         let found = errors_with_flag(&(file(rest) + service), "--flag", pointer, value);
         assert_eq!(codes(&found), [Code::UnknownKey], "{rest} with {pointer}");
-        assert_eq!(found[0].help.as_deref(), Some("did you mean `onboarding`?"), "{rest} with {pointer}");
+        assert!(found[0].help.as_deref().unwrap().contains("`onboarding`"), "{rest} with {pointer}");
     }
 
     let appended = json!({ "type": "identity", "destination": { "type": "directory", "path": "a" } });
