@@ -84,7 +84,7 @@ fn validate(bencher: Bencher<'_, '_>, outputs: usize) {
     let text = configuration(outputs);
     bencher.counter(ItemsCount::new(outputs)).bench(|| {
         let text = yaml::decode(divan::black_box(text.as_bytes())).map_err(|_| "not valid UTF-8")?;
-        load(Some(text), &[], Purpose::Start).effective.ok_or("not valid")
+        load(Some(&*text), &[], Purpose::Start).effective.ok_or("not valid")
     });
 }
 

@@ -105,7 +105,6 @@ pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Problem> {
 }
 
 /// Decodes UTF-16 without its byte order mark. Returns `None` for any other file.
-#[expect(clippy::result_large_err, reason = "returned at most once per file")]
 fn utf16(bytes: &[u8]) -> Option<Result<String, Problem>> {
     let (mark, rest) = bytes.split_at_checked(2)?;
     let decode_unit = match mark {
