@@ -53,6 +53,11 @@ const DIFFERENCES: &[Difference] = &[
             text.match_indices('&').any(ends_unusually)
         },
     },
+    Difference {
+        reason: ESCAPED_QUOTE,
+        example: "a: \"\\'\"\n",
+        explains: |text, ours| ours.is_ok() && text.contains("\\'"),
+    },
     // A different value.
     Difference {
         reason: "a block that is kept to its end (`|+`) has the line break that the end of the file lacks",
@@ -121,6 +126,7 @@ const DIFFERENCES: &[Difference] = &[
 ];
 
 const ANCHOR_REDEFINED: &str = "an alias of a name that two anchors have is most likely a mistake";
+const ESCAPED_QUOTE: &str = "yaml.v3 reads `\\'` in double quotes, which libyaml rejects";
 const TOO_DEEP: &str = "a limit on nesting bounds the recursion of whatever reads the value";
 
 fn has_problem(ours: &Result<Parsed, Vec<Problem>>, kind: ProblemKind) -> bool {
@@ -195,7 +201,7 @@ fn the_files_of_the_tests_have_the_same_value() {
     let (mut checked, mut differences) = (0, BTreeSet::new());
     check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests"), &mut checked, &mut differences);
     assert!(checked > 100, "{checked}");
-    assert_eq!(differences.into_iter().collect::<Vec<_>>(), [TOO_DEEP, ANCHOR_REDEFINED]);
+    assert_eq!(differences.into_iter().collect::<Vec<_>>(), [TOO_DEEP, ANCHOR_REDEFINED, ESCAPED_QUOTE]);
 }
 
 #[test]
