@@ -216,7 +216,7 @@ fn a_file_is_private_and_written_only_after_all_checks() {
     assert_failed(&finished, 3);
     assert_eq!(
         finished.diagnostic_codes(),
-        ["note[missing-address]", "error[missing-join-method]", "note[nothing-to-deliver]"]
+        ["error[missing-join-method]", "note[missing-address]", "note[nothing-to-deliver]"]
     );
     assert!(!finished.has_file("new.yaml"));
 
