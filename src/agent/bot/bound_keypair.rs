@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::agent::bot::IDENTITY;
 use crate::agent::bot::secret_file::{SecretFile, SecretFileError};
 use crate::agent::credential::keys::{KeyError, KeyPair};
 use crate::agent::platform::error_text::error_chain;
@@ -142,27 +143,32 @@ impl BoundKeypairSources {
         self.static_key.is_some()
     }
 
-    /// Reads the sources, and warns if every user can read or change a file. If the bot `has_joined`, the file with the registration
-    /// secret may be missing: the secret can be used only once, so operators delete it.
+    /// Reads the sources, and warns if every user can read or change a file, or if the registration secret cannot be read and the join
+    /// does not need it.
     pub(crate) async fn read(
         &self,
-        has_joined: bool,
+        purpose: JoinPurpose,
         warnings: &RecurringWarnings,
     ) -> Result<BoundKeypairInput, BoundKeypairError> {
         let (sources, warnings) = (self.clone(), warnings.clone());
-        run_blocking(move || sources.read_blocking(has_joined, &warnings)).await
+        run_blocking(move || sources.read_blocking(purpose, &warnings)).await
     }
 
     fn read_blocking(
         &self,
-        has_joined: bool,
+        purpose: JoinPurpose,
         warnings: &RecurringWarnings,
     ) -> Result<BoundKeypairInput, BoundKeypairError> {
         let secret =
             self.registration_secret.as_ref().map(|source| source.read("registration secret", warnings));
         let secret = match secret.transpose() {
-            Err(error) if has_joined && error.is_about_a_missing_value() => {
+            Err(error) if purpose != JoinPurpose::FirstJoin && error.is_about_a_missing_value() => {
                 tracing::debug!("joining without a registration secret: {}", error_chain(&error));
+                None
+            }
+            Err(error) if purpose == JoinPurpose::Renewal => {
+                let error = error_chain(&error);
+                warnings.warn(IDENTITY, format_args!("joining again without a registration secret: {error}"));
                 None
             }
             secret => secret?.map(|secret| RegistrationSecret(secret.trim().to_owned())),
@@ -170,6 +176,18 @@ impl BoundKeypairSources {
         let static_key = self.static_key.as_ref().map(|source| source.read_key(warnings)).transpose()?;
         Ok(BoundKeypairInput { registration_secret: secret, static_key: static_key.map(Arc::new) })
     }
+}
+
+/// What the bot joins for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JoinPurpose {
+    /// To bind a key pair: the registration secret is needed.
+    FirstJoin,
+    /// To recover, or with another token. The file with the secret may be missing: a secret can be used only once, so operators delete
+    /// it. A file that cannot be read may contain the secret of another token.
+    LaterJoin,
+    /// To renew an identity, for which servers do not use the secret.
+    Renewal,
 }
 
 /// Returns the configured source, or else the variable, if it is set.
@@ -242,7 +260,7 @@ mod tests {
         let onboarding = serde_json::from_value(onboarding.into()).unwrap();
         let environment = variables.iter().copied().collect();
         BoundKeypairSources::new(&onboarding, &environment)
-            .read_blocking(false, &RecurringWarnings::new(Clock::system()))
+            .read_blocking(JoinPurpose::FirstJoin, &RecurringWarnings::new(Clock::system()))
     }
 
     #[test]
@@ -310,20 +328,27 @@ mod tests {
     }
 
     #[test]
-    fn a_bot_that_has_joined_needs_no_secret_but_is_told_if_the_file_cannot_be_read() {
+    fn only_a_join_without_an_identity_fails_if_the_secret_cannot_be_read() {
         let directory = tempfile::tempdir().unwrap();
         let [missing, empty] = ["missing", "empty"].map(|name| directory.path().join(name));
         std::fs::write(&empty, "\n").unwrap();
-        let read = |path: &Path| {
+        let read = |purpose, path: &Path| {
             let settings = serde_json::json!({ "bound_keypair": { "registration_secret_path": path } });
             let sources =
                 BoundKeypairSources::new(&serde_json::from_value(settings).unwrap(), &Environment::default());
-            sources.read_blocking(true, &RecurringWarnings::new(Clock::system()))
+            sources.read_blocking(purpose, &RecurringWarnings::new(Clock::system()))
         };
-        for path in [&missing, &empty] {
-            assert!(read(path).unwrap().registration_secret.is_none());
+        for purpose in [JoinPurpose::LaterJoin, JoinPurpose::Renewal] {
+            for path in [&missing, &empty] {
+                assert!(read(purpose, path).unwrap().registration_secret.is_none());
+            }
         }
-        assert!(matches!(read(directory.path()), Err(BoundKeypairError::Unreadable { .. })));
+        let unreadable = directory.path();
+        assert!(matches!(
+            read(JoinPurpose::LaterJoin, unreadable),
+            Err(BoundKeypairError::Unreadable { .. })
+        ));
+        assert!(read(JoinPurpose::Renewal, unreadable).unwrap().registration_secret.is_none());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::decision::JoinReason;
 use super::error::RenewalError;
 use super::join::require_token;
 use super::{Bot, ObtainedIdentity, RenewalOutcome, StepInputs, UnsavedIdentity, log_wait, run_in_flight};
-use crate::agent::bot::bound_keypair::BoundKeypairSources;
+use crate::agent::bot::bound_keypair::{BoundKeypairSources, JoinPurpose};
 use crate::agent::bot::bound_keys::BoundKeys;
 use crate::agent::bot::join::{BoundKeyStore, BoundKeypairExchange, JoinRequest};
 use crate::agent::bot::join_token::JoinToken;
@@ -74,7 +74,12 @@ impl Bot {
         } else {
             self.with_storage(Storage::load_keys).await?
         };
-        let input = sources.read(keys.has_joined(), &self.warnings).await;
+        let purpose = match reason {
+            JoinReason::NotRenewable => JoinPurpose::Renewal,
+            _ if keys.has_joined() => JoinPurpose::LaterJoin,
+            _ => JoinPurpose::FirstJoin,
+        };
+        let input = sources.read(purpose, &self.warnings).await;
         let input = input.map_err(|error| RenewalError::BoundKeypair { reason, error })?;
         Ok(BoundKeypairExchange::new(input, keys))
     }
