@@ -198,7 +198,7 @@ mod tests {
             assert!(contains_template(name), "{name}");
         }
         for name in
-            ["changeme", "YOUR_APP", "[app]", "db$prod", "$app", "a<b", "50%_of_100%", "__app__", "todo"]
+            ["changeme", "YOUR-APP", "[app]", "db$prod", "$app", "a<b", "50%_of_100%", "__app__", "todo"]
         {
             assert!(!contains_template(name), "{name}");
         }
