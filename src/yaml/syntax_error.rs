@@ -166,9 +166,15 @@ impl<'a> SyntaxError<'_, 'a> {
         let (at, line) = self.lines_before().nth(1)?;
         let rest = line.strip_prefix(['-', '\u{2013}', '\u{2014}'])?;
         let is_hyphen = line.starts_with('-');
-        Key::of(rest.trim_start()).filter(|_| !(is_hyphen && rest.starts_with([' ', '-'])))?;
+        let is_below_entry = self.lines_before().nth(2).is_some_and(|(above, content)| {
+            content.starts_with("- ") && self.column(above) == self.column(at)
+        });
+        let is_entry = is_below_entry || Key::of(rest.trim_start()).is_some();
+        if !is_entry || (is_hyphen && rest.starts_with([' ', '-'])) {
+            return None;
+        }
         Some(if is_hyphen {
-            (at, "missing space after `-`", "write `- key: value`")
+            (at, "missing space after `-`", "put a space after the `-`")
         } else {
             (at, "a long dash in the place of a `-`", "type the `-` again")
         })
@@ -191,7 +197,7 @@ impl<'a> SyntaxError<'_, 'a> {
             let is_after_comment = self.is("expected '-'") || self.is("comment intercepting");
             return self.lines_before().take(2).filter(|_| is_after_comment).find_map(missing_space);
         }
-        let has_key = |line| Key::of(without_dashes(line).1).is_some();
+        let has_key = |line| has_colon(without_dashes(line).1);
         let mut lines = self.lines_before().filter(|(start, _)| *start < self.byte);
         let mut line = lines.next()?;
         if has_key(line) {
@@ -204,12 +210,16 @@ impl<'a> SyntaxError<'_, 'a> {
         if let Some(found) = missing_space(line) {
             return Some(found);
         }
-        // The value continues over all lines without a key.
-        let above = lines.take_while(|line| !has_key(*line));
+        if has_key(line) {
+            return None;
+        }
+        // The value continues over all lines without a key, except those that end another value.
+        let ends_a_value = |line: &str| line.starts_with("- ") || line.ends_with([']', '}', '"', '\'']);
+        let above = lines.take_while(|line| !has_key(*line) && !ends_a_value(line.1));
         let first = above.filter(|(above, _)| self.column(*above) <= self.column(line.0)).last();
         let line = first.unwrap_or(line);
         let (start, content) = without_dashes(line);
-        let is_key = !has_key(line) && !content.starts_with(['"', '\'', '[', '{']);
+        let is_key = !content.starts_with(['"', '\'', '[', '{']);
         missing_space(line)
             .or_else(|| is_key.then_some((start, "missing `:` after a key", MISSING_COLON_HELP)))
     }
@@ -220,7 +230,7 @@ impl<'a> SyntaxError<'_, 'a> {
         let (start, line) = lines.next().filter(|_| self.is("mapping values are not allowed"))?;
         let (above, content) = without_dashes(lines.next()?);
         let is_key = Key::of(line).is_some_and(|key| start + key.name.len() >= self.byte);
-        let has_value = Key::of(content).is_some_and(|key| !key.value.is_empty());
+        let has_value = content.split_once(": ").is_some_and(|(_, value)| !value.trim().is_empty());
         (is_key && has_value && self.column(above) < self.column(start)).then_some((
             start,
             "this key is indented more than the one above it, which has a value",
@@ -328,6 +338,11 @@ fn without_dashes((start, line): (usize, &str)) -> (usize, &str) {
     (start + line.len() - content.len(), content)
 }
 
+/// Returns whether a line has a key of any form, such as the name of a label.
+fn has_colon(content: &str) -> bool {
+    content.ends_with(':') || content.contains(": ")
+}
+
 fn is_name(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
@@ -336,7 +351,8 @@ fn is_name(name: &str) -> bool {
 fn colon_without_space(line: &str) -> Option<usize> {
     let (name, value) = line.split_once(':')?;
     let unquoted = name.trim_matches(['"', '\'']);
-    (is_name(unquoted) && !value.is_empty() && !value.starts_with([' ', '/'])).then_some(name.len())
+    (is_name(unquoted) && !value.is_empty() && !value.starts_with(' ') && !value.starts_with("//"))
+        .then_some(name.len())
 }
 
 const MISSING_COLON_HELP: &str = "write `key: value`, with a space after the `:`";

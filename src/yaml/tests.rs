@@ -351,6 +351,15 @@ fn syntax_errors_have_our_own_messages() {
         "a: 1\n\u{feff}b: 1\n",
         "a:\n  - <<: {b: 1}\n    <<: {c: 1}\n",
         "a: b: 1\n  c: 2\n",
+        "a:\n  b:\n  - c\n  d: e\n    f: g\n",
+        "a:\n  b:\n  - c\n  d\n    e: f\n",
+        "a:\n  b:\n  - c\n  -d\n  e:\n",
+        "a:\n  b:\n  - c\n  \u{2013} d\n  e:\n",
+        "a: [\n  b\n]\nc\n  d: e\n",
+        "a:\n  team-a: b\n    c: d\n",
+        "a:\n  example.com/team: b\n    c: d\n",
+        "a: b c\n    d e: f\n",
+        "a:/b\nc: d\n",
     ];
     let lines: Vec<String> = texts
         .iter()
