@@ -31,10 +31,18 @@ impl NotUtf8 {
 }
 
 impl Environment {
-    /// Returns the environment of this process.
+    /// Returns the environment of this process. Of several entries with the same name, the first one counts, as in Go and for `getenv`.
     #[must_use]
     pub fn of_process() -> Self {
-        Self(std::env::vars_os().collect())
+        Self::first_of_each(std::env::vars_os())
+    }
+
+    fn first_of_each(entries: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let mut variables = BTreeMap::new();
+        for (name, value) in entries {
+            variables.entry(name).or_insert(value);
+        }
+        Self(variables)
     }
 
     /// Returns the value of `name`, unless it is unset, empty or not UTF-8.
@@ -79,5 +87,18 @@ impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment 
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_several_entries_with_the_same_name_counts() {
+        let entries = [("DO_NOT_TRACK", "1"), ("A", "b"), ("DO_NOT_TRACK", "0")];
+        let entries = entries.map(|(name, value)| (name.into(), value.into()));
+        let environment = Environment::first_of_each(entries.into_iter());
+        assert_eq!((environment.get("DO_NOT_TRACK"), environment.get("A")), (Some("1"), Some("b")));
     }
 }
