@@ -1,5 +1,5 @@
 //! Limits per client: requests per minute, and connections or requests at a time. Depends on std only. Nothing is written
-//! to disk. For the rate, only counts are kept: in memory, for a minute, under a hash of the address with a key that is
+//! to disk. For the rate, only counts are kept: in memory, for at most two minutes, under a hash of the address with a key that is
 //! random for every process.
 
 use std::collections::HashMap;
@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 /// The number of rate counters. Clients whose hashes collide share one, which is rare with so many.
 const COUNTERS: usize = 1 << 16;
 
-const WINDOW: Duration = Duration::from_secs(60);
+/// The time for which requests are counted.
+pub const WINDOW: Duration = Duration::from_secs(60);
 
 /// The bits of a counter that are the number of requests.
 const COUNT_MASK: u64 = 0xFFFF_FFFF;
@@ -54,6 +55,20 @@ impl RateLimit {
             secret: RandomState::new(),
             started: Instant::now(),
             counters: (0..counters).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Forgets the requests of past minutes. Otherwise, a counter stays until the next request that has the same one.
+    pub fn forget_past(&self) {
+        self.forget_before(self.started.elapsed());
+    }
+
+    fn forget_before(&self, elapsed: Duration) {
+        let window = elapsed.as_secs() / WINDOW.as_secs();
+        let forget = |counter: u64| (counter != 0 && counter >> 32 < window).then_some(0);
+        for counter in &self.counters {
+            // Fails if there is nothing to forget.
+            let _ = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, forget);
         }
     }
 
@@ -182,6 +197,22 @@ mod tests {
         assert!(limit.allows_after(other, at(59)));
         assert!(limit.allows_after(one, at(60)));
         assert!((0..1000).all(|_| RateLimit::new(0).allows(one)));
+    }
+
+    #[test]
+    fn the_requests_of_past_minutes_are_forgotten() {
+        let limit = RateLimit::new(2);
+        let at = Duration::from_secs;
+        assert!(
+            limit.allows_after(client("192.0.2.1"), at(1)) && limit.allows_after(client("192.0.2.2"), at(61))
+        );
+        let kept = || limit.counters.iter().filter(|counter| counter.load(Ordering::Relaxed) != 0).count();
+        limit.forget_before(at(59));
+        assert_eq!(kept(), 2);
+        limit.forget_before(at(61));
+        assert_eq!(kept(), 1);
+        limit.forget_before(at(120));
+        assert_eq!(kept(), 0);
     }
 
     /// Requests that read the time just before the end of a minute may be counted just after it.

@@ -14,7 +14,7 @@ mod response_body;
 pub mod retention;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use axum::Router;
 use axum::extract::State;
@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::ingest::Ingest;
-use crate::limits::{ClientLimit, RateLimit};
+use crate::limits::{self, ClientLimit, RateLimit};
 use crate::metrics::{self, Metrics};
 use crate::report::DEFAULT_MIN_GROUP;
 use crate::schema::SchemaError;
@@ -150,16 +150,18 @@ async fn open(store: StoreUrl) -> Result<Option<Box<dyn Store>>, StoreError> {
     }
 }
 
-/// Returns the routes of the public listener.
+/// Returns the routes of the public listener. To be called in a tokio runtime.
 pub fn event_routes(ingest: Ingest, options: &Options) -> Router {
     let health = health_routes(ingest.writer.clone());
     events(ingest, options).merge(health)
 }
 
 fn events(ingest: Ingest, options: &Options) -> Router {
+    let rate_limit = Arc::new(RateLimit::new(options.rate_limit));
+    tokio::spawn(forget_past_requests(Arc::downgrade(&rate_limit)));
     let admission = Admission {
         metrics: Arc::clone(&ingest.metrics),
-        rate_limit: Arc::new(RateLimit::new(options.rate_limit)),
+        rate_limit,
         trusted_proxies: options.trusted_proxies.clone(),
         max_requests: u64::try_from(options.max_requests).unwrap_or(u64::MAX),
         client_limit: ClientLimit::new(options.max_requests_per_client),
@@ -168,6 +170,15 @@ fn events(ingest: Ingest, options: &Options) -> Router {
     Router::new()
         .fallback_service(ingest.service())
         .layer(axum::middleware::from_fn_with_state(admission, admission::admit))
+}
+
+/// Lets a limit forget the requests of past minutes, once a minute as long as the limit is in use.
+async fn forget_past_requests(limit: Weak<RateLimit>) {
+    loop {
+        tokio::time::sleep(limits::WINDOW).await;
+        let Some(limit) = limit.upgrade() else { return };
+        limit.forget_past();
+    }
 }
 
 /// Returns the health checks. They are on two listeners, so that a flood of the public one does not make a healthy receiver

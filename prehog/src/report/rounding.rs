@@ -2,10 +2,10 @@
 //!
 //! Each count of a week, whether of a day, of a value or of the whole week, is rounded down to a multiple of the minimum size
 //! of a group, independently of all other counts. A smaller group is therefore not shown at all. No difference of two counts
-//! is published, and none can be computed exactly, because that would need the exact counts. A table and its total leave at
-//! least as many candidates for the number of hidden starts as the minimum, or do not exclude that there are none. This holds
-//! even for an attacker who sent all of the starts that are shown. It also holds for a part of a table that another facet
-//! divides further, such as a join method by use case: the part is the total of its own small table.
+//! is published. A table with many values and its total leave at least as many candidates for the number of hidden starts as the
+//! minimum, or do not exclude that there are none, also for an attacker who sent all of the starts that are shown. With few values, they
+//! leave fewer, because each hidden value has less than the minimum. The same is true of a part of a table that another facet divides
+//! further, such as a join method by use case: the part is the total of its own small table.
 //!
 //! A report over any range of weeks is computed from these numbers alone, and a complete week does not change. So comparing
 //! reports over different ranges reveals only what the numbers of the single weeks show.

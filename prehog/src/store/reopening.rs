@@ -60,7 +60,7 @@ impl LastAttempt {
     /// Records the result of an attempt, and logs if the operation begins to fail or succeeds again.
     pub(super) fn record<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
         match (&result, self.is_failure) {
-            (Ok(_), true) => tracing::info!("recovered: {}", self.failure_message),
+            (Ok(_), true) => tracing::info!("works again, after: {}", self.failure_message),
             (Err(error), false) => tracing::warn!(%error, "{}", self.failure_message),
             (Ok(_), false) | (Err(_), true) => {}
         }
