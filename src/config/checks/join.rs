@@ -185,7 +185,8 @@ fn check_lost_token(onboarding: &Onboarding, value: &Value, findings: &mut Findi
         && onboarding.join_method == Some(JoinMethod::Token)
         && findings.options().purpose == Purpose::Validate
     {
-        let message = "`token` has no value, so the agent can start only with an identity that it has stored";
+        let message = "`token` has no value: without `--token` or TELEPORT_BOT_TOKEN, the agent can start only with an identity that it has \
+                       stored";
         findings.report(
             Diagnostic::new(Code::MissingToken, Target::Key(token), message)
                 .with_severity(Severity::Note)

@@ -319,6 +319,19 @@ fn status_lists_every_input() {
 }
 
 #[test]
+fn status_mentions_further_documents_whose_opt_out_is_not_read() {
+    let notes = |file: &str| {
+        let finished = tbot(Telemetry::Default, &["telemetry", "status", "-c", "tbot.yaml"])
+            .file("tbot.yaml", file)
+            .env("TELEPORT_ANONYMOUS_TELEMETRY", "1")
+            .run();
+        assert_eq!(finished.status, Some(0), "{}", finished.stderr);
+        finished.stdout.matches("\nnote: ").count()
+    };
+    assert_eq!(notes(&format!("{CONFIG}---\nanonymous_telemetry_opt_in: false\n")), notes(CONFIG) + 1);
+}
+
+#[test]
 fn status_and_preview_mention_the_file_that_they_have_not_read() {
     let run = |flags: &[&str]| {
         tbot(Telemetry::Default, &[&["telemetry"], flags].concat()).file("tbot.yaml", CONFIG).run()

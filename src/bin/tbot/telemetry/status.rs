@@ -16,8 +16,10 @@ use crate::configuration::{Configuration, report_invalid};
 use crate::context::Context;
 use crate::exit::Failure;
 
-/// The codes of missing settings that a start requires. Without them, it exits before it sends anything.
-const REQUIRED: [Code; 3] = [Code::MissingAddress, Code::MissingJoinMethod, Code::MissingToken];
+/// The codes of missing settings that a start requires, without which it exits before it sends anything, and of further documents in the
+/// file, whose opt-out would not be read.
+const NOTED: [Code; 4] =
+    [Code::MissingAddress, Code::MissingJoinMethod, Code::MissingToken, Code::DocumentsIgnored];
 
 /// The contents of a status.
 struct Status<'a> {
@@ -80,7 +82,7 @@ impl Status<'_> {
                 }
             }
             for (diagnostic, _) in self.configuration.located_diagnostics() {
-                if REQUIRED.contains(&diagnostic.code) {
+                if NOTED.contains(&diagnostic.code) {
                     writeln!(stdout, "note: {}", diagnostic.message)?;
                 }
             }
