@@ -66,9 +66,12 @@ fn budget(rules: &Rules) -> Result<String> {
     let mut total = 0.0;
     for rule in &rules.properties {
         let size = size(rule)?;
-        let bits = if is_the_same_everywhere(rule) { 0.0 } else { bits(size) };
-        total += bits;
-        let values = if is_the_same_everywhere(rule) { "1 per release".to_owned() } else { size.to_string() };
+        let (values, bits) = if is_the_same_everywhere(rule) {
+            ("1 per release".to_owned(), "log₂ of the number of releases in use".to_owned())
+        } else {
+            total += bits(size);
+            (size.to_string(), format!("{:.1}", bits(size)))
+        };
         let kind = match (&rule.values, &rule.source) {
             (_, PropertySource::Build(_)) => "the same on every machine with a release",
             (ValueSet::Count { .. }, _) => "a count",
@@ -76,10 +79,9 @@ fn budget(rules: &Rules) -> Result<String> {
             (ValueSet::Pattern(_), _) => "matches a pattern",
         };
         let missing = if rule.required { "" } else { ", or missing" };
-        let bits = if bits == 0.0 { "0".to_owned() } else { format!("{bits:.1}") };
         rows.push(vec![code(&rule.name), format!("{kind}{missing}"), values, bits]);
     }
-    rows.push(vec!["all".to_owned(), String::new(), String::new(), format!("{total:.1}")]);
+    rows.push(vec!["all but the version".to_owned(), String::new(), String::new(), format!("{total:.1}")]);
     let counts = count_properties(rules);
     let combinations = combinations(EXAMPLE_DESTINATIONS, counts);
     let others = total_without_counts(rules)?;
