@@ -21,32 +21,28 @@
 //! If an older identity of the same user is restored into the directory itself, the agent saves the last one again, also if its files
 //! were removed first. Files that are only removed are not restored: an operator may remove them to make the bot join.
 
+mod known;
+
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::error::StorageError;
 use super::format::{
-    IDENTITY_FILES, KEY, RENEWAL_MARKER, StoredIdentity, abandoned_marker, encode, encode_all, fingerprint,
-    parse,
+    IDENTITY_FILES, RENEWAL_MARKER, StoredIdentity, abandoned_marker, encode_all, fingerprint,
 };
 use crate::agent::bot::IDENTITY;
-use crate::agent::bot::bound_keys::{BOUND_KEY_FILES, BoundKeys, SECRET_BOUND_KEY_FILES};
+use crate::agent::bot::bound_keys::{BOUND_KEY_FILES, BoundKeys};
 use crate::agent::credential::identity::Identity;
 use crate::agent::destination::atomic_write::Recovery;
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, StorageLock};
-use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::readers::ReaderAccess;
 use crate::agent::destination::reservation::Reservation;
-use crate::agent::destination::staging::NewFile;
 use crate::agent::destination::writer::DirectoryTarget;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::lock::lock;
 use crate::agent::platform::reminders::RecurringWarnings;
-
-/// The files that no user but the agent's may read, unless readers are configured.
-const SECRET_FILES: [&str; 4] = {
-    let [key, history, state] = SECRET_BOUND_KEY_FILES;
-    [KEY, key, history, state]
+use known::{
+    Known, SECRET_FILES, best_effort, location, read_identity, read_key_files, replaces, without_empty,
 };
 
 /// A storage in a directory.
@@ -77,19 +73,6 @@ struct OpenStorage {
 struct Reserved {
     reservation: Reservation,
     with_keys: bool,
-}
-
-/// What was read from or saved in the directory last.
-#[derive(Default)]
-struct Known {
-    identity: Option<StoredIdentity>,
-    key_files: Vec<NewFile>,
-}
-
-impl std::fmt::Debug for Known {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("...")
-    }
 }
 
 impl DirectoryStorage {
@@ -418,201 +401,5 @@ impl OpenStorage {
     }
 }
 
-impl Known {
-    /// Returns the certificate of the identity, which identifies it.
-    fn certificate(&self) -> Option<Vec<u8>> {
-        self.identity.as_ref().map(|stored| stored.identity.user.der.to_vec())
-    }
-
-    fn read(directory: &DirectoryHandle) -> Result<Self, StorageError> {
-        Ok(Self { identity: read_identity(directory)?, key_files: read_key_files(directory)? })
-    }
-
-    /// Returns true if both have an identity of the same user, and `known` has the later one.
-    fn is_outdated_by(&self, known: &Self) -> bool {
-        let identities = (&known.identity, &self.identity);
-        matches!(identities, (Some(known), Some(found)) if replaces(&known.identity, &found.identity))
-    }
-
-    /// Saves the identity, or the key pairs of a bot that has none yet, in a directory that contains `found`, unless that must not be
-    /// overwritten. Returns what the directory contains then, and whether the identity was saved.
-    fn merge(
-        &self,
-        mut found: Self,
-        directory: &DirectoryHandle,
-        access: &ReaderAccess,
-    ) -> Result<(Self, bool), StorageError> {
-        let Some(known) = &self.identity else {
-            // The server may know the key pairs already.
-            if found.identity.is_none() && found.key_files.is_empty() && !self.key_files.is_empty() {
-                directory.commit(&self.key_files, &best_effort(access))?;
-                found.key_files.clone_from(&self.key_files);
-            }
-            return Ok((found, false));
-        };
-        let is_saved = match &mut found.identity {
-            Some(stored) if stored.identity.user.der == known.identity.user.der => {
-                if known.renewal_pending && !stored.renewal_pending {
-                    directory.write_marker(RENEWAL_MARKER, known.marker().as_bytes())?;
-                    (stored.renewal_pending, stored.used_elsewhere) = (true, known.used_elsewhere);
-                } else if stored.used_elsewhere && !known.renewal_pending {
-                    directory.remove_file(RENEWAL_MARKER)?;
-                    (stored.renewal_pending, stored.used_elsewhere) = (false, false);
-                }
-                return Ok((found, false));
-            }
-            Some(stored) => replaces(&known.identity, &stored.identity),
-            // Key pairs without an identity are those of a bot that has not joined with them.
-            None => found.key_files.is_empty() || found.key_files == self.key_files,
-        };
-        if !is_saved {
-            return Ok((found, false));
-        }
-        let mut files = encode(&known.identity, &known.token_hash)?;
-        files.extend(self.key_files.iter().cloned());
-        if known.renewal_pending {
-            files.push((RENEWAL_MARKER.to_owned(), known.marker().into_bytes()));
-        }
-        directory.commit(&files, &best_effort(access))?;
-        Ok((Self::read(directory)?, true))
-    }
-}
-
-/// Returns whether `new` is a later identity of the same user.
-fn replaces(new: &Identity, old: &Identity) -> bool {
-    let user = |identity: &Identity| (identity.user.username.clone(), identity.cluster().clone());
-    let age = |identity: &Identity| (identity.user.not_before, identity.user.generation);
-    user(new) == user(old) && age(new) > age(old)
-}
-
-fn read_identity(directory: &DirectoryHandle) -> Result<Option<StoredIdentity>, StorageError> {
-    parse(&location(directory), |name| Ok(directory.read(name)?))
-}
-
-/// Returns the files of key pairs that are not empty.
-fn read_key_files(directory: &DirectoryHandle) -> Result<Vec<NewFile>, StorageError> {
-    let mut files = Vec::new();
-    for name in BOUND_KEY_FILES {
-        files.extend(directory.read(name)?.map(|content| (name.to_owned(), content)));
-    }
-    Ok(without_empty(files))
-}
-
-fn without_empty(mut files: Vec<NewFile>) -> Vec<NewFile> {
-    files.retain(|(_, content)| !content.is_empty());
-    files
-}
-
-fn location(directory: &DirectoryHandle) -> String {
-    directory.path().display().to_string()
-}
-
-/// Returns a grant for the configured readers. Saving the identity matters more than granting them access to it.
-fn best_effort(access: &ReaderAccess) -> ReaderGrant {
-    access.resolve().map(|(grant, _)| grant).unwrap_or_default().best_effort(&SECRET_FILES)
-}
-
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::agent::platform::Clock;
-    use crate::agent::recordings::copy_recorded_directory;
-
-    /// Opens and loads a copy of the recorded storage.
-    fn recorded_storage() -> (TempDir, DirectoryStorage, StoredIdentity) {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("storage");
-        copy_files(copy_recorded_directory("storage").path(), &path);
-        let target = DirectoryTarget::with_defaults(&path);
-        let storage = DirectoryStorage::open(target, RecurringWarnings::new(Clock::system())).unwrap();
-        let stored = storage.load().unwrap().unwrap();
-        (root, storage, stored)
-    }
-
-    fn copy_files(from: &Path, to: &Path) {
-        fs::create_dir(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
-
-    /// Replaces the directory of a storage by a copy of it, with these contents of the marker if there are any.
-    fn replace_by_copy(root: &TempDir, marker: Option<&str>) {
-        let (path, previous) = (root.path().join("storage"), root.path().join("previous"));
-        fs::rename(&path, &previous).unwrap();
-        copy_files(&previous, &path);
-        if let Some(marker) = marker {
-            fs::write(path.join(RENEWAL_MARKER), marker).unwrap();
-        }
-    }
-
-    fn marks(stored: &StoredIdentity) -> (bool, bool) {
-        (stored.renewal_pending, stored.used_elsewhere)
-    }
-
-    #[test]
-    fn an_identity_that_is_used_elsewhere_stays_so_in_a_copy_of_its_directory() {
-        let (root, storage, stored) = recorded_storage();
-        fs::write(root.path().join("storage").join(RENEWAL_MARKER), abandoned_marker(&stored.identity))
-            .unwrap();
-        assert_eq!(marks(&storage.load().unwrap().unwrap()), (true, true));
-        replace_by_copy(&root, None);
-        assert_eq!(marks(&storage.load().unwrap().unwrap()), (true, true));
-        assert_eq!(marks(&storage.load().unwrap().unwrap()), (true, true));
-    }
-
-    #[test]
-    fn an_identity_that_is_used_elsewhere_stays_so_in_an_empty_directory() {
-        let (root, storage, stored) = recorded_storage();
-        let path = root.path().join("storage");
-        fs::write(path.join(RENEWAL_MARKER), abandoned_marker(&stored.identity)).unwrap();
-        storage.load().unwrap();
-        fs::rename(&path, root.path().join("previous")).unwrap();
-        assert_eq!(marks(&storage.load().unwrap().unwrap()), (true, true));
-    }
-
-    #[test]
-    fn a_pending_renewal_stays_pending_in_a_directory_that_was_left_before() {
-        let (root, storage, stored) = recorded_storage();
-        storage.mark_renewal_pending(&stored.identity).unwrap();
-        replace_by_copy(&root, Some(&abandoned_marker(&stored.identity)));
-        assert!(storage.load().unwrap().unwrap().renewal_pending);
-        assert!(storage.load().unwrap().unwrap().renewal_pending);
-    }
-
-    #[test]
-    fn a_directory_that_the_agent_returns_to_is_no_longer_marked_as_left() {
-        let (root, storage, stored) = recorded_storage();
-        replace_by_copy(&root, Some(&abandoned_marker(&stored.identity)));
-        assert_eq!(marks(&storage.load().unwrap().unwrap()), (false, false));
-        assert_eq!(marks(&storage.load().unwrap().unwrap()), (false, false));
-    }
-
-    #[test]
-    fn the_last_identity_is_known_after_a_move_to_the_key_pairs_of_another_bot() {
-        let (root, storage, stored) = recorded_storage();
-        let path = root.path().join("storage");
-        fs::rename(&path, root.path().join("previous")).unwrap();
-        fs::create_dir(&path).unwrap();
-        fs::write(path.join(BOUND_KEY_FILES[0]), "another key pair").unwrap();
-        assert!(storage.load().unwrap().is_none());
-        let open = lock(&storage.open);
-        assert_eq!(open.latest().certificate(), Some(stored.identity.user.der.to_vec()));
-    }
-
-    #[test]
-    fn a_directory_that_is_mounted_once_more_is_not_marked_as_used_elsewhere() {
-        let (_root, storage, _) = recorded_storage();
-        let again = storage.target.open().unwrap();
-        assert!(again.is_same_as(&lock(&storage.open).directory));
-        storage.move_to(&mut lock(&storage.open), again).unwrap();
-        let stored = storage.load().unwrap().unwrap();
-        assert!(!stored.renewal_pending && !stored.used_elsewhere);
-    }
-}
+mod tests;
