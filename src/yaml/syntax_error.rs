@@ -69,7 +69,7 @@ impl<'a> SyntaxError<'_, 'a> {
     /// Finds a template or a placeholder on the line of the error: `{{ name }}`, `{% if x %}`, `{# text #}`, `%NAME%` or `@NAME@`. The
     /// parser takes a line that consists of a template for a key, and misses its `:` on the next line.
     fn template(&self) -> Option<usize> {
-        let mut lines = self.lines_before().take(2);
+        let mut lines = self.lines_before().take(2).filter(|(start, _)| !self.is_in_block(*start));
         let is_template = |line: &str| ["{{", "{%", "{#"].iter().any(|open| line.starts_with(open));
         if let Some((start, _)) = lines.find(|line| is_template(without_dashes(*line).1)) {
             return Some(start);
@@ -126,7 +126,8 @@ impl<'a> SyntaxError<'_, 'a> {
     /// Finds the fence around a block of code in Markdown, copied with the block.
     fn markdown_fence(&self) -> Option<Description> {
         let is_fence = |line: &str| line.starts_with("```") || line.starts_with("~~~");
-        let (at, _) = self.lines_before().take(2).find(|(_, line)| is_fence(line))?;
+        let mut lines = self.lines_before().take(2).filter(|(start, _)| !self.is_in_block(*start));
+        let (at, _) = lines.find(|(_, line)| is_fence(line))?;
         Some((at, "this line belongs to a page in Markdown, not to the configuration", "remove it"))
     }
 
@@ -149,8 +150,7 @@ impl<'a> SyntaxError<'_, 'a> {
             text = if key.is_none() { line.0 } else { text };
             key
         })?;
-        let is_block = matches!(value, "|" | "|-" | "|+" | ">" | ">-" | ">+");
-        (is_block && self.column(text) <= self.column(start)).then_some((
+        (is_block(value) && self.column(text) <= self.column(start)).then_some((
             start,
             "the text of this block is not indented",
             "indent each line of the text more than the key",
@@ -283,6 +283,13 @@ impl<'a> SyntaxError<'_, 'a> {
         })
     }
 
+    /// Returns whether a line, given by the byte at which it starts, belongs to the text of a block, `key: |`.
+    fn is_in_block(&self, byte: usize) -> bool {
+        let is_less_indented = |start| self.column(start) < self.column(byte);
+        let mut above = self.lines_before().filter(|(start, _)| *start < byte && is_less_indented(*start));
+        above.next().is_some_and(|(_, line)| line.rsplit_once(": ").is_some_and(|(_, value)| is_block(value)))
+    }
+
     /// Returns the line of the last entry of a list before a byte.
     fn entry_before(&self, byte: usize) -> Option<(usize, &'a str)> {
         self.lines_before().find(|(start, line)| *start < byte && line.starts_with("- "))
@@ -336,6 +343,11 @@ fn without_dashes((start, line): (usize, &str)) -> (usize, &str) {
         content = rest.trim_start();
     }
     (start + line.len() - content.len(), content)
+}
+
+/// Returns whether the value of a key begins a block, whose text is on the following lines.
+fn is_block(value: &str) -> bool {
+    matches!(value, "|" | "|-" | "|+" | ">" | ">-" | ">+")
 }
 
 /// Returns whether a line has a key of any form, such as the name of a label.

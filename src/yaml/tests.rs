@@ -360,6 +360,9 @@ fn syntax_errors_have_our_own_messages() {
         "a:\n  example.com/team: b\n    c: d\n",
         "a: b c\n    d e: f\n",
         "a:/b\nc: d\n",
+        "a:\n  b: >-\n    {{.C}}\n d: e\n",
+        "a:\n  b: |\n    ```\n d: e\n",
+        "a:\n  {{ b }}\n  c: d\n",
     ];
     let lines: Vec<String> = texts
         .iter()
