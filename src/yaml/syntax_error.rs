@@ -133,7 +133,8 @@ impl<'a> SyntaxError<'_, 'a> {
 
     /// Finds the line that ended the here-document of a script, copied with the file.
     fn end_of_here_document(&self) -> Option<Description> {
-        let (at, _) = self.lines_before().take(2).find(|(_, line)| matches!(*line, "EOF" | "EOT"))?;
+        let mut lines = self.lines_before().take(2).filter(|(start, _)| self.column(*start) == 1);
+        let (at, _) = lines.find(|(_, line)| matches!(*line, "EOF" | "EOT"))?;
         Some((at, "this line belongs to a here-document of a shell, not to the configuration", "remove it"))
     }
 
@@ -143,7 +144,8 @@ impl<'a> SyntaxError<'_, 'a> {
             let (start, content) = without_dashes(line);
             Key::of(content).map(|key| (start, key.value))
         };
-        let mut lines = self.lines_before().skip_while(|line| line.0 >= self.byte || key_of(*line).is_some());
+        let has_key = |line| has_colon(without_dashes(line).1);
+        let mut lines = self.lines_before().skip_while(|line| line.0 >= self.byte || has_key(*line));
         let mut text = lines.next()?.0;
         let (start, value) = lines.find_map(|line| {
             let key = key_of(line);
@@ -188,14 +190,22 @@ impl<'a> SyntaxError<'_, 'a> {
     /// Finds a key without a `:`, or without a space after it. The parser takes it for a value that continues on the next line, and
     /// notices the error at the key there, or after it.
     fn missing_colon(&self) -> Option<Description> {
-        let missing_space = |line| {
+        let missing_space = |line: (usize, &str)| {
             let (start, content) = without_dashes(line);
-            Some((start + colon_without_space(content)?, "missing space after `:`", MISSING_COLON_HELP))
+            let colon = colon_without_space(content)?;
+            let is_entry = start != line.0;
+            let (name, value) = (&content[..colon], &content[colon + 1..]);
+            // The entry of a list can be an address with a port, or a pin.
+            let is_value = name == "sha256" || value.bytes().all(|byte| byte.is_ascii_digit());
+            (!is_entry || !is_value).then_some((start + colon, "missing space after `:`", MISSING_COLON_HELP))
         };
         if !self.expects_no_key() {
             // A comment ends the value, so the parser does not take the next key for a part of it.
-            let is_after_comment = self.is("expected '-'") || self.is("comment intercepting");
-            return self.lines_before().take(2).filter(|_| is_after_comment).find_map(missing_space);
+            let is_after_comment = |line: &(usize, &str)| {
+                self.is("comment intercepting")
+                    || (self.is("expected '-'") && self.index.text()[line.0..self.byte].contains(" #"))
+            };
+            return self.lines_before().take(2).filter(is_after_comment).find_map(missing_space);
         }
         let has_key = |line| has_colon(without_dashes(line).1);
         let mut lines = self.lines_before().filter(|(start, _)| *start < self.byte);

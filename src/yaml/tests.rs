@@ -363,6 +363,11 @@ fn syntax_errors_have_our_own_messages() {
         "a:\n  b: >-\n    {{.C}}\n d: e\n",
         "a:\n  b: |\n    ```\n d: e\n",
         "a:\n  {{ b }}\n  c: d\n",
+        "a:\n  b:\n    - sha256:7e12\n    c: d\n",
+        "a:\n  b:\n    - localhost:22\n    c: d\n",
+        "a:\n  b:\n    - node:reader\n    c: d\n",
+        "a: |\n  b\n  EOF\nc: [d\n",
+        "a:\n  b: |\n  team-a: c\n  d: [e\n",
     ];
     let lines: Vec<String> = texts
         .iter()
