@@ -236,7 +236,7 @@ const REGISTRATION_SECRET_REFUSED: Hint = Hint::new(
      onboarding.token and the secret",
 );
 const NO_REGISTRATION_SECRET: Hint = Hint::new(
-    "no registration secret was sent: it is not set, or its file is missing or empty. Set that of a new token (tctl bots instances \
+    "no registration secret was sent: it is not set, or its file is missing or empty, or cannot be read. Set that of a new token (tctl bots instances \
      add), and onboarding.token",
 );
 const NO_RECOVERIES_LEFT: Hint = Hint::new(

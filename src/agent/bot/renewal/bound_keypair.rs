@@ -74,9 +74,11 @@ impl Bot {
         } else {
             self.with_storage(Storage::load_keys).await?
         };
+        let has_joined = keys.has_joined();
         let purpose = match reason {
-            JoinReason::NotRenewable => JoinPurpose::Renewal,
-            _ if keys.has_joined() => JoinPurpose::LaterJoin,
+            // Otherwise, the identity was obtained with another join method, or the key pairs are lost.
+            JoinReason::NotRenewable if has_joined || sources.has_static_key() => JoinPurpose::Renewal,
+            _ if has_joined => JoinPurpose::LaterJoin,
             _ => JoinPurpose::FirstJoin,
         };
         let input = sources.read(purpose, &self.warnings).await;

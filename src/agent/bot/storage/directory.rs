@@ -272,8 +272,8 @@ impl DirectoryStorage {
         if let Err(error) = open.mark_abandoned(&new.known) {
             tracing::warn!(
                 storage = %self.target.path.display(),
-                "do not use the previous storage directory again, because the agent cannot mark the identity in it as used elsewhere: \
-                 {error}"
+                "do not use the previous storage directory again if the bot joins with token or bound_keypair: the agent cannot mark the \
+                 identity in it as used elsewhere: {error}"
             );
         }
         // The directory can be the same one, mounted once more. A marker that was in it before stays.
