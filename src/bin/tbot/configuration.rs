@@ -27,7 +27,6 @@ use tbot::agent::internal::files::open_input;
 
 /// The name of a configuration that consists of flags and variables.
 const FLAGS_AND_VARIABLES: &str = "flags and variables";
-const EXAMPLE_NAME: &str = "example";
 
 /// The file that `tbot validate` and `tbot migrate` read if none is named. `tbot start` has no default, because flags alone
 /// can be a whole configuration.
@@ -39,6 +38,8 @@ pub(crate) const CONFIG_PATH: &str = "TBOT_CONFIG_PATH";
 /// A configuration, loaded from a file, a variable or flags alone. It may be invalid.
 pub(crate) struct Configuration {
     name: String,
+    /// Whether the user has named a file or given its contents, instead of only flags and variables.
+    has_file: bool,
     yaml: String,
     overrides: Vec<Override>,
     loaded: LoadOutcome,
@@ -74,11 +75,12 @@ impl Configuration {
     ) -> Result<(Self, bool), Failure> {
         let options = LoadOptions { purpose: Purpose::Start, process: cx.process_context() };
         let configuration = Self::for_run(global, args, options, cx)?;
-        if configuration.effective().is_some() || configuration.name != FLAGS_AND_VARIABLES {
+        if configuration.effective().is_some() || configuration.has_file {
             return Ok((configuration, false));
         }
-        let name = EXAMPLE_NAME.to_owned();
-        Ok((Self::from_bytes(name, example.as_bytes(), configuration.overrides, Purpose::Start.into()), true))
+        let (name, overrides) = ("example".to_owned(), configuration.overrides);
+        let example = Self::from_bytes(name, example.as_bytes(), overrides, Purpose::Start.into());
+        Ok((Self { has_file: false, ..example }, true))
     }
 
     /// Loads the configuration that `tbot configure` writes with these flags, this environment and no file.
@@ -148,7 +150,7 @@ impl Configuration {
         let mut loaded = config::load(None::<&str>, &[], Purpose::Validate);
         loaded.effective = None;
         loaded.diagnostics = vec![Diagnostic::new(Code::Unreadable, Target::File, error.to_string())];
-        Self { name, yaml: String::new(), overrides: Vec::new(), loaded }
+        Self { name, has_file: true, yaml: String::new(), overrides: Vec::new(), loaded }
     }
 
     fn from_source(
@@ -174,14 +176,14 @@ impl Configuration {
     fn without_file(overrides: Vec<Override>, options: LoadOptions) -> Self {
         let mut loaded = config::load(None::<&str>, &overrides, options);
         flag_help::name_flags(&mut loaded.diagnostics, &overrides, false);
-        Self { name: FLAGS_AND_VARIABLES.to_owned(), yaml: String::new(), overrides, loaded }
+        Self { name: FLAGS_AND_VARIABLES.to_owned(), has_file: false, yaml: String::new(), overrides, loaded }
     }
 
     fn from_bytes(name: String, bytes: &[u8], overrides: Vec<Override>, options: LoadOptions) -> Self {
         let mut loaded = config::load(Some(bytes), &overrides, options);
         flag_help::name_flags(&mut loaded.diagnostics, &overrides, true);
         let yaml = yaml::decode(bytes).unwrap_or_default().into_owned();
-        Self { name, yaml, overrides, loaded }
+        Self { name, has_file: true, yaml, overrides, loaded }
     }
 
     /// The name of the source in messages: a path, `standard input`, `TBOT_CONFIG` or `flags and variables`.
@@ -191,8 +193,7 @@ impl Configuration {
 
     /// Returns the name of the default file if it exists and this configuration consists of flags and variables, or is an example.
     pub(crate) fn ignored_default_file(&self) -> Option<&'static str> {
-        let has_no_file = [FLAGS_AND_VARIABLES, EXAMPLE_NAME].contains(&self.name.as_str());
-        (has_no_file && Path::new(DEFAULT_FILE).exists()).then_some(DEFAULT_FILE)
+        (!self.has_file && Path::new(DEFAULT_FILE).exists()).then_some(DEFAULT_FILE)
     }
 
     /// Returns whether there is a diagnostic with this code.

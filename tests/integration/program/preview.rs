@@ -334,7 +334,8 @@ fn status_mentions_further_documents_whose_opt_out_is_not_read() {
 #[test]
 fn status_and_preview_mention_the_file_that_they_have_not_read() {
     let run = |flags: &[&str]| {
-        tbot(Telemetry::Default, &[&["telemetry"], flags].concat()).file("tbot.yaml", CONFIG).run()
+        let run = tbot(Telemetry::Default, &[&["telemetry"], flags].concat());
+        run.file("tbot.yaml", CONFIG).file("example", CONFIG).run()
     };
     let own = ["preview", "--join-method", "github", "--token", "a", "--proxy-server", CLOSED_PORT];
     let hint = "hint: tbot.yaml was not read";
@@ -344,6 +345,7 @@ fn status_and_preview_mention_the_file_that_they_have_not_read() {
         (&own, true),
         (&["status", "-c", "tbot.yaml"], false),
         (&["preview", "-c", "tbot.yaml", "--proxy-server", CLOSED_PORT], false),
+        (&["preview", "-c", "example", "--proxy-server", CLOSED_PORT], false),
     ] {
         let finished = run(flags);
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
