@@ -158,8 +158,10 @@ fn below_another_key(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
 /// Recognises a file that has nothing in common with a configuration, except keys that many formats have.
 fn other_program(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
     let is_version = |key: &str| key == "version";
-    let is_own_version =
-        matches!(map.get("version"), Some(Value::String(version)) if version == "v1" || version == "v2");
+    let has_own_form = |version: &str| {
+        version.strip_prefix('v').is_some_and(|rest| rest.starts_with(|char: char| char.is_ascii_digit()))
+    };
+    let is_own_version = map.get("version").and_then(Value::as_str).is_some_and(has_own_form);
     let is_foreign = |(key, value): (&String, &Value)| match key.as_str() {
         "version" => true,
         "services" => value.as_object().is_some_and(is_map_of_programs),

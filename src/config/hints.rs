@@ -116,7 +116,8 @@ impl<'a> UnknownKeyContext<'a> {
         let tokens: Vec<_> = self.pointer.tokens().collect();
         let is_entry = matches!(tokens.as_slice(), [list, _] if matches!(list.as_ref(), "services" | "outputs" | "destinations"));
         let onboarding = || block_properties(self.schema, &self.schema["properties"]["onboarding"]);
-        if !is_entry {
+        let is_at_top_level = self.config.get(key).is_some();
+        if !is_entry || is_at_top_level || ["version", "services", "outputs", "destinations"].contains(&key) {
             None
         } else if property_names(Some(self.schema)).contains(&key) {
             Some("to the top level")
@@ -214,7 +215,7 @@ pub(super) fn means_key_of_root(key: &str) -> bool {
         .flat_map(|schema| property_names(resolve(schema, &schema["properties"]["onboarding"])));
     let known: Vec<&str> = root.chain(onboarding).collect();
     known.contains(&key)
-        || words::find(&[WordPlace::Root, WordPlace::RootV1], key).is_some()
+        || words::find(&[WordPlace::Root, WordPlace::RootV1], &key.replace('-', "_")).is_some()
         || !vocabulary::is_property_name(key) && suggest(key, known).is_some()
 }
 
