@@ -74,7 +74,8 @@ pub(crate) fn run_all() -> Result<()> {
 /// The exit status of a command that this machine does not permit, as in Automake for a skipped test.
 const NOT_RUN: i32 = 77;
 
-/// A step that runs at the same time as others. Dropping it ends it.
+/// A step that runs at the same time as others. Dropping it ends its program, but not the programs that this one has started: compilers
+/// that are running go on to the end.
 struct BackgroundStep {
     step: &'static str,
     child: Child,
