@@ -64,7 +64,7 @@ impl RateLimit {
     }
 
     fn forget_before(&self, elapsed: Duration) {
-        let window = elapsed.as_secs() / WINDOW.as_secs();
+        let window = window_at(elapsed);
         let forget = |counter: u64| (counter != 0 && counter >> 32 < window).then_some(0);
         for counter in &self.counters {
             // Fails if there is nothing to forget.
@@ -81,7 +81,7 @@ impl RateLimit {
         if self.max == 0 {
             return true;
         }
-        let window = elapsed.as_secs() / WINDOW.as_secs();
+        let window = window_at(elapsed);
         let hash = self.secret.hash_one(client);
         let slot = usize::try_from(hash % (COUNTERS as u64)).unwrap_or(0);
         let increment = |counter: u64| match (counter >> 32, counter & COUNT_MASK) {
@@ -91,6 +91,11 @@ impl RateLimit {
         };
         self.counters[slot].fetch_update(Ordering::Relaxed, Ordering::Relaxed, increment).is_ok()
     }
+}
+
+/// Returns the number of the window at a time since the start.
+const fn window_at(elapsed: Duration) -> u64 {
+    elapsed.as_secs() / WINDOW.as_secs()
 }
 
 /// Limits how many of something each client has at a time: connections or requests.

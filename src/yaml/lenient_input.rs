@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use saphyr_parser::input::SkipTabs;
 use saphyr_parser::{Input, StrInput};
 
-/// What the parser reads in place of a `\'` in double quotes. A text cannot contain this character itself, only an escape for it.
+/// The character that stands for a `'` after a `\` in double quotes. It is not allowed in a file, which can only contain an escape for it.
 const ESCAPED_QUOTE: char = '\u{1b}';
 
 /// Replaces [`ESCAPED_QUOTE`] in a string by a `'` where `source`, which is the string with its double quotes, contains `\'`.

@@ -178,7 +178,7 @@ impl BoundKeypairSources {
     }
 }
 
-/// What the bot joins for.
+/// The purpose of a join, which decides whether the registration secret is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JoinPurpose {
     /// To bind a key pair: the registration secret is needed.

@@ -265,8 +265,9 @@ impl DestinationWriter {
         Ok(())
     }
 
-    /// Tests whether there is space for as many files as an output has. To be called after [`recover_and_test`](Self::recover_and_test) before something is
-    /// requested that cannot be requested twice. Space on a disk stays in use until [`remove_test_files`](Self::remove_test_files).
+    /// Tests whether there is space for as many files as an output has. To be called after
+    /// [`recover_and_test`](Self::recover_and_test), before something is requested that cannot be requested twice. Space on a disk stays
+    /// in use until [`remove_test_files`](Self::remove_test_files).
     pub(crate) fn test_space(&self) -> Result<(), DestinationError> {
         let WriteTarget::Directory(target) = &self.target else { return Ok(()) };
         let directory = self.open(target)?;

@@ -65,7 +65,7 @@ impl ConnectionError {
     }
 
     /// Returns what the operator can do, if that does not depend on the server: if the HTTP proxy is the problem, the
-    /// connection was not upgraded, the host name cannot be resolved, another server responded, or the port does not (seem to) use
+    /// connection was not upgraded, the host name cannot be resolved, another server responded, or the port seems not to use
     /// TLS.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {

@@ -153,7 +153,7 @@ pub(crate) struct RetainArgs {
     pub(crate) days: NonZeroU32,
 }
 
-/// Parses the smallest group of pages that others may see.
+/// Parses the minimum number of starts of a group in a report that others can see.
 fn parse_min_group(count: &str) -> Result<u64, String> {
     let count = count.parse().map_err(|_| "not a number".to_owned())?;
     if count < DEFAULT_MIN_GROUP {

@@ -236,8 +236,8 @@ const REGISTRATION_SECRET_REFUSED: Hint = Hint::new(
      onboarding.token and the secret",
 );
 const NO_REGISTRATION_SECRET: Hint = Hint::new(
-    "no registration secret was sent: it is not set, or its file is missing or empty, or cannot be read. Set that of a new token (tctl bots instances \
-     add), and onboarding.token",
+    "no registration secret was sent: it is not set, or its file is missing or empty, or cannot be read. Set that of a new token \
+     (tctl bots instances add), and onboarding.token",
 );
 const NO_RECOVERIES_LEFT: Hint = Hint::new(
     "each join without a valid certificate is a recovery: increase spec.bound_keypair.recovery.limit of the token (tctl \

@@ -1,4 +1,4 @@
-//! What the agent knows of the identity and the key pairs in its directory, and how two directories compare.
+//! The contents of a storage directory as the agent last read or saved them, compared and merged with those of another one.
 //!
 //! May read from and write to the directory that it is given. Must never lock or open one, or choose between directories.
 
@@ -17,7 +17,7 @@ pub(super) const SECRET_FILES: [&str; 4] = {
     [KEY, key, history, state]
 };
 
-/// What was read from or saved in the directory last.
+/// The identity and the key pairs that were last read from or saved in a directory.
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) identity: Option<StoredIdentity>,
