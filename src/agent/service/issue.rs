@@ -131,7 +131,7 @@ impl<'a> Issuer<'a> {
     /// Returns where the proxy serves Kubernetes.
     pub(super) async fn kubernetes_proxy(&self) -> Result<KubeProxy, OutputError> {
         let (advertised, context) = (self.bot_client.info().proxy_public_addr.as_ref(), self.context);
-        let discover = KubeProxy::discover(context.dialler, advertised, context.proxy_address);
+        let discover = |_| KubeProxy::discover(context.dialler, advertised, context.proxy_address);
         let addresses = &context.proxy_addresses.kubernetes;
         let (proxy, error) = addresses.get(self.bot_identity, KubeProxyError::is_transient, discover).await?;
         if let Some(error) = error {
@@ -144,11 +144,11 @@ impl<'a> Issuer<'a> {
     /// request fails, returns the web address with a warning.
     pub(super) async fn ssh_address(&self, web: &Address) -> Result<SshAddress, OutputError> {
         let context = self.context;
-        let discover = async {
+        let discover = |earlier: Option<SshAddress>| async move {
             let (address, test_error) = SshAddress::discover(context.dialler, web).await?;
-            if let Some(error) = test_error {
-                self.warn_about_upgrade_test(web, &error);
-            }
+            let Some(error) = test_error else { return Ok(address) };
+            let address = address.with_upgrade_of(earlier.as_ref());
+            self.warn_about_upgrade_test(web, address.connection_upgrade, &error);
             Ok(address)
         };
         let addresses = &context.proxy_addresses.ssh;
@@ -170,8 +170,9 @@ impl<'a> Issuer<'a> {
         }
     }
 
-    /// Warns that it is unknown whether SSH connections to `web` need the connection upgrade.
-    fn warn_about_upgrade_test(&self, web: &Address, error: &ConnectionError) {
+    /// Warns that a test has failed, so that it is only known from an earlier one, or unknown, whether SSH connections to `web` need the
+    /// connection upgrade.
+    fn warn_about_upgrade_test(&self, web: &Address, earlier: Option<bool>, error: &ConnectionError) {
         let uses_other_address =
             self.context.own_proxy_address.is_some() && web != self.context.dialler.address();
         let hint = if uses_other_address {
@@ -181,8 +182,12 @@ impl<'a> Issuer<'a> {
         } else {
             error.hint()
         };
+        let consequence = match earlier {
+            Some(_) => "so the result of the last test is used",
+            None => "so each of them tests it",
+        };
         self.warn(format_args!(
-            "cannot test whether SSH connections to {web} need the connection upgrade, so each of them tests it: {}",
+            "cannot test whether SSH connections to {web} need the connection upgrade, {consequence}: {}",
             error_line(error, hint.as_ref())
         ));
     }

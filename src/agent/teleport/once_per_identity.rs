@@ -30,18 +30,18 @@ impl<T, E> Default for OncePerIdentity<T, E> {
 }
 
 impl<T: Clone, E: Clone> OncePerIdentity<T, E> {
-    /// Returns the value that was requested with this identity. Others wait while it is requested. If the request fails with an error
-    /// for which `is_transient` returns true, an earlier value is kept until the next identity, because it hardly ever changes, and
-    /// returned with the error.
+    /// Returns the value that was requested with this identity. Others wait while it is requested. `request` gets the value of an
+    /// earlier identity, if there is one. If it fails with an error for which `is_transient` returns true, the earlier value is kept
+    /// until the next identity, because it hardly ever changes, and returned with the error.
     ///
     /// # Errors
     ///
     /// Returns any other error of `request` to this caller and those that waited. The request is repeated for later ones.
-    pub(crate) async fn get(
+    pub(crate) async fn get<R: Future<Output = Result<T, E>>>(
         &self,
         identity: &Identity,
         is_transient: fn(&E) -> bool,
-        request: impl Future<Output = Result<T, E>>,
+        request: impl FnOnce(Option<T>) -> R,
     ) -> Result<(T, Option<E>), E> {
         self.get_for_expiry(identity.user.not_after, is_transient, request).await
     }
@@ -51,7 +51,7 @@ impl<T: Clone, E: Clone> OncePerIdentity<T, E> {
         &self,
         not_after: SystemTime,
         is_transient: fn(&E) -> bool,
-        request: R,
+        request: impl FnOnce(Option<T>) -> R,
     ) -> Result<(T, Option<E>), E> {
         let failures = self.failures.load(Ordering::Acquire);
         let mut latest = self.latest.lock().await;
@@ -65,7 +65,8 @@ impl<T: Clone, E: Clone> OncePerIdentity<T, E> {
         {
             return Err(error.clone());
         }
-        let (value, error) = match (request.await, latest.value.take()) {
+        let earlier = latest.value.as_ref().map(|(_, value)| value.clone());
+        let (value, error) = match (request(earlier).await, latest.value.take()) {
             (Ok(value), _) => (value, None),
             (Err(error), Some((_, value))) if is_transient(&error) => (value, Some(error)),
             (Err(error), _) => {
@@ -87,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    async fn fails() -> Result<u32, &'static str> {
+    async fn fails(_earlier: Option<u32>) -> Result<u32, &'static str> {
         yield_now().await;
         Err("a failure")
     }
@@ -100,31 +101,36 @@ mod tests {
     async fn a_failure_is_shared_with_those_that_waited_and_keeps_an_earlier_value() {
         let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let values = OncePerIdentity::default();
-        let never = async { panic!("the request is not sent") };
+        let never = |_| async { panic!("the request is not sent") };
         let results = tokio::join!(
-            values.get_for_expiry(time(1), is_transient, fails()),
+            values.get_for_expiry(time(1), is_transient, fails),
             values.get_for_expiry(time(1), is_transient, never)
         );
         assert_eq!(results, (Err("a failure"), Err("a failure")));
-        let again = values.get_for_expiry(time(1), is_transient, async { Ok(1) }).await;
+        let again = values.get_for_expiry(time(1), is_transient, |_| async { Ok(1) }).await;
         assert_eq!(again, Ok((1, None)), "a later one is another attempt");
 
-        let never = async { panic!("the request is not sent") };
+        let never = |_| async { panic!("the request is not sent") };
         let results = tokio::join!(
-            values.get_for_expiry(time(2), is_transient, fails()),
+            values.get_for_expiry(time(2), is_transient, fails),
             values.get_for_expiry(time(2), is_transient, never)
         );
         assert_eq!(results, (Ok((1, Some("a failure"))), Ok((1, None))));
-        assert_eq!(values.get_for_expiry(time(3), is_transient, async { Ok(3) }).await, Ok((3, None)));
+        assert_eq!(
+            values
+                .get_for_expiry(time(3), is_transient, |earlier| async move { Ok(earlier.unwrap() + 2) })
+                .await,
+            Ok((3, None))
+        );
     }
 
     #[tokio::test]
     async fn a_refusal_replaces_an_earlier_value() {
         let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let values = OncePerIdentity::default();
-        values.get_for_expiry(time(1), is_transient, async { Ok(1) }).await.unwrap();
-        let refused = values.get_for_expiry(time(2), is_transient, async { Err("an answer") }).await;
+        values.get_for_expiry(time(1), is_transient, |_| async { Ok(1) }).await.unwrap();
+        let refused = values.get_for_expiry(time(2), is_transient, |_| async { Err("an answer") }).await;
         assert_eq!(refused, Err("an answer"));
-        assert_eq!(values.get_for_expiry(time(2), is_transient, fails()).await, Err("a failure"));
+        assert_eq!(values.get_for_expiry(time(2), is_transient, fails).await, Err("a failure"));
     }
 }

@@ -61,6 +61,13 @@ impl SshAddress {
         })
     }
 
+    /// Returns this address with what is known about the connection upgrade from `earlier`, if that is the same address.
+    pub(crate) fn with_upgrade_of(self, earlier: Option<&Self>) -> Self {
+        let same = earlier
+            .filter(|earlier| earlier.address == self.address && earlier.tls_routing == self.tls_routing);
+        Self { connection_upgrade: same.and_then(|earlier| earlier.connection_upgrade), ..self }
+    }
+
     fn new(ports: Option<ProxyPorts>, web: &Address) -> Self {
         let Some(ports) = ports.filter(|ports| !ports.tls_routing_enabled) else {
             return Self::at_web_address(web);
@@ -77,6 +84,22 @@ impl SshAddress {
 mod tests {
     use super::*;
     use crate::agent::recordings::recorded;
+
+    #[test]
+    fn an_earlier_test_counts_only_for_the_same_address() {
+        let tested = |address: &str, connection_upgrade| SshAddress {
+            connection_upgrade,
+            ..SshAddress::at_web_address(&Address::new(address, 443))
+        };
+        let untested = tested("t.example", None);
+        let upgrade_of =
+            |earlier: Option<&SshAddress>| untested.clone().with_upgrade_of(earlier).connection_upgrade;
+        assert_eq!(upgrade_of(None), None);
+        assert_eq!(upgrade_of(Some(&tested("t.example", Some(true)))), Some(true));
+        assert_eq!(upgrade_of(Some(&tested("other.example", Some(true)))), None);
+        let other_port = SshAddress { tls_routing: false, ..tested("t.example", Some(false)) };
+        assert_eq!(upgrade_of(Some(&other_port)), None);
+    }
 
     #[test]
     fn without_tls_routing_the_address_is_that_of_the_ssh_port() {
