@@ -26,11 +26,11 @@ impl SshHostOutput {
         let (cluster, ttl) = (issuer.cluster(), issuer.settings.ttl);
         let certificate = client.host_cert(&key.ssh_line()?, &self.principals, cluster, ttl).await?;
         let not_after = ssh_cert::host_certificate_expiry(&certificate, key.ssh_key())?;
-        let authority_type = match self.ca_type {
+        let ca_type = match self.ca_type {
             SshCaType::User => CaType::User,
             SshCaType::Openssh => CaType::Openssh,
         };
-        let authorities = issuer.bot_client.authorities(authority_type).await?;
+        let authorities = issuer.bot_client.authorities(ca_type).await?;
         let mut files = FileSet::new(not_after);
         files.push("ssh_host", key.private_pem());
         files.push("ssh_host-cert.pub", certificate);

@@ -180,8 +180,8 @@ impl AuthClient {
     }
 
     /// Returns the CAs of a type: the cluster's own and those of trusted leaf clusters.
-    pub(crate) async fn authorities(&self, authority_type: CaType) -> Result<Arc<[CertAuthority]>, ApiError> {
-        self.shared.authorities(&self.channel, authority_type).await
+    pub(crate) async fn authorities(&self, ca_type: CaType) -> Result<Arc<[CertAuthority]>, ApiError> {
+        self.shared.authorities(&self.channel, ca_type).await
     }
 
     /// Returns the names of the leaf clusters that an identity of the bot with these roles may see. Connects as `identity` only for

@@ -86,10 +86,10 @@ impl SharedResponses {
     pub(super) async fn authorities(
         &self,
         channel: &Channel,
-        authority_type: CaType,
+        ca_type: CaType,
     ) -> Result<Arc<[CertAuthority]>, ApiError> {
         let Self { host, user, database, openssh, .. } = self;
-        let (name, shared) = match authority_type {
+        let (name, shared) = match ca_type {
             CaType::Host => ("host", host),
             CaType::User => ("user", user),
             CaType::Database => ("db", database),
