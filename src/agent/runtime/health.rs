@@ -13,8 +13,8 @@ pub(crate) use crate::agent::bot::IDENTITY;
 use crate::agent::platform::Clock;
 use crate::agent::platform::lock::lock;
 
-/// An attempt that takes longer than this is stuck: each of its calls, lists and waits, also for the file system of an output, has a
-/// timeout of at most half of this, unless `onboarding.generic_oidc.timeout` is longer.
+/// An attempt that takes longer than this is stuck, unless `onboarding.generic_oidc.timeout` is more than half of it: all other calls,
+/// lists and waits, also for the file system of an output, have a timeout of at most half of it.
 const STUCK_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// How long a client that could not be served counts: longer than the time between two heartbeats, and not until the next client if
@@ -117,16 +117,24 @@ impl ServiceState {
 pub(crate) struct Health {
     services: Vec<(String, Mutex<ServiceState>)>,
     clock: Clock,
+    /// After which time an attempt is stuck.
+    stuck_after: Duration,
     /// Notifies tasks that wait for the end of an attempt.
     updates: watch::Sender<()>,
 }
 
 impl Health {
-    /// Creates the initial state of the services with these names.
-    pub(crate) fn new<'a>(services: impl Iterator<Item = &'a str>, clock: Clock) -> Arc<Self> {
+    /// Creates the initial state of the services with these names. `longest_timeout` is the longest timeout in the configuration of what
+    /// an attempt may wait for.
+    pub(crate) fn new<'a>(
+        services: impl Iterator<Item = &'a str>,
+        longest_timeout: Duration,
+        clock: Clock,
+    ) -> Arc<Self> {
         let names = std::iter::once(IDENTITY).chain(services);
         let services = names.map(|name| (name.to_owned(), Mutex::default())).collect();
-        Arc::new(Self { services, clock, updates: watch::Sender::new(()) })
+        let stuck_after = STUCK_AFTER.max(longest_timeout.saturating_mul(2));
+        Arc::new(Self { services, clock, stuck_after, updates: watch::Sender::new(()) })
     }
 
     pub(crate) fn services(&self) -> impl Iterator<Item = (&str, ServiceState)> {
@@ -163,7 +171,7 @@ impl Health {
 
     /// Returns false if an attempt is stuck.
     pub(crate) fn is_alive(&self) -> bool {
-        let is_stuck = |since: Instant| since.elapsed() > STUCK_AFTER;
+        let is_stuck = |since: Instant| since.elapsed() > self.stuck_after;
         !self.services().any(|(_, state)| state.busy_since.is_some_and(is_stuck))
     }
 
@@ -264,7 +272,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn health(outputs: &[&str]) -> Arc<Health> {
-        Health::new(outputs.iter().copied(), Clock::from_fn(|| START))
+        Health::new(outputs.iter().copied(), Duration::ZERO, Clock::from_fn(|| START))
     }
 
     #[tokio::test(start_paused = true)]
@@ -337,6 +345,16 @@ mod tests {
         assert!(!health.is_alive());
         health.reporter(0).failed("a reason");
         assert!(health.is_alive());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_waits_for_a_longer_timeout_is_not_stuck() {
+        let health = Health::new(std::iter::empty(), STUCK_AFTER, Clock::from_fn(|| START));
+        health.reporter(0).started();
+        tokio::time::advance(2 * STUCK_AFTER).await;
+        assert!(health.is_alive());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!health.is_alive());
     }
 
     #[tokio::test(start_paused = true)]

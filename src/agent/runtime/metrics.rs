@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn every_metric_has_a_type_and_one_line_per_service_with_a_value() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
-        let health = Health::new(["a\"b"].into_iter(), Clock::from_fn(move || now));
+        let health = Health::new(["a\"b"].into_iter(), Duration::ZERO, Clock::from_fn(move || now));
         health.reporter(0).renewed(now + Duration::from_secs(60));
         health.reporter(1).failed("a reason");
         health.reporter(1).set_on_demand();

@@ -29,7 +29,7 @@ use crate::agent::service::context::ProxyAddresses;
 use crate::agent::service::output::Output;
 use crate::agent::teleport::discovery::AddressField;
 use crate::config::{
-    self, Address, Config, JoinMethod, ListenAddress, Onboarding, OptionalString as _, is_on,
+    self, Address, Config, GoDuration, JoinMethod, ListenAddress, Onboarding, OptionalString as _, is_on,
 };
 
 /// The arguments of [`Agent::new`](super::agent::Agent::new) besides the configuration.
@@ -54,6 +54,8 @@ pub(super) struct Plan {
     method: JoinMethod,
     token: Option<JoinTokenSource>,
     attestor: Option<Arc<Attestor>>,
+    /// The configured time to obtain an attestation.
+    attestation_timeout: Duration,
     bound_keypair: Option<BoundKeypairSources>,
     storage: WriteTarget,
     services: Services,
@@ -121,12 +123,14 @@ impl Plan {
             && server.address_field == AddressField::ProxyServer;
         let proxy_address = use_configured.then(|| server.dialler.address().clone());
         let attestor = Attestor::new(method, onboarding, &options.environment, &options.clock);
+        let oidc_timeout = onboarding.generic_oidc.as_ref().and_then(|oidc| oidc.timeout);
         let bound_keypair = (method == JoinMethod::BoundKeypair)
             .then(|| BoundKeypairSources::new(onboarding, &options.environment));
         Ok(Self {
             method,
             bound_keypair,
             attestor: attestor.map(Arc::new),
+            attestation_timeout: oidc_timeout.map_or(Duration::ZERO, GoDuration::to_std),
             token: token.map(|token| JoinTokenSource::new(token.as_str(), method)),
             storage,
             services,
@@ -224,7 +228,8 @@ impl Plan {
     /// Returns the health of an agent that has not started.
     pub(super) fn health(&self) -> Arc<Health> {
         let settings = service_settings(&self.services.outputs, &self.services.listening);
-        Health::new(settings.map(|settings| settings.name.as_str()), self.options.clock.clone())
+        let names = settings.map(|settings| settings.name.as_str());
+        Health::new(names, self.attestation_timeout, self.options.clock.clone())
     }
 
     /// Returns the address of the health server, for continuous mode.
