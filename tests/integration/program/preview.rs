@@ -373,12 +373,18 @@ fn status_and_preview_refuse_an_output_in_the_storage_like_a_start() {
 
 #[test]
 fn status_notes_what_a_flag_or_variable_must_set_before_a_start_sends_the_event() {
-    let run = |flags: &[&str]| {
+    let status = |flags: &[&str]| {
         let arguments = [&["telemetry", "status", "-c", "tbot.yaml"], flags].concat();
         let config = "version: v2\nanonymous_telemetry_opt_in: true\n";
         let finished = tbot(Telemetry::Default, &arguments).file("tbot.yaml", config).run();
         assert_eq!(finished.status, Some(0), "{}", finished.stderr);
-        finished.stdout.lines().filter(|line| line.starts_with("note: ")).count()
+        finished
+    };
+    let run = |flags: &[&str]| {
+        let notes = status(flags).stdout.lines().filter(|line| line.starts_with("note: ")).count();
+        let document = parsed(&status(&[flags, &["--format=json"]].concat()));
+        assert_eq!(document["notes"].as_array().unwrap().len(), notes);
+        notes
     };
     assert_eq!(run(&[]), 2);
     assert_eq!(run(&["--join-method=github", "--token=a"]), 1);

@@ -81,11 +81,9 @@ impl Status<'_> {
                     writeln!(stdout, "\n`tbot start` cannot send the event: {error}")?;
                 }
             }
-            for (diagnostic, _) in self.configuration.located_diagnostics() {
-                if NOTED.contains(&diagnostic.code) {
-                    writeln!(stdout, "note: {}", diagnostic.message)?;
-                }
-            }
+        }
+        for note in self.notes() {
+            writeln!(stdout, "note: {note}")?;
         }
         if let Some(file) = self.configuration.ignored_default_file() {
             writeln!(stdout, "\nhint: {file} was not read: name it with --config")?;
@@ -94,12 +92,23 @@ impl Status<'_> {
         Ok(())
     }
 
+    /// Returns why `tbot start` would exit before it sends the event, and what it would ignore. Empty if telemetry is off.
+    fn notes(&self) -> Vec<&str> {
+        if !self.decision.on {
+            return Vec::new();
+        }
+        let diagnostics = self.configuration.located_diagnostics();
+        let noted = diagnostics.into_iter().filter(|(diagnostic, _)| NOTED.contains(&diagnostic.code));
+        noted.map(|(diagnostic, _)| diagnostic.message.as_str()).collect()
+    }
+
     /// Writes the status for programs. The members have the names and meanings of those of the preview; docs/telemetry.md
     /// lists them, and a test compares them.
     fn write_json(&self, stdout: &mut dyn Write) -> Result<(), Failure> {
         let endpoint = self.endpoint.as_ref();
         let document = json!({
             "consent": self.decision.to_json(),
+            "notes": self.notes(),
             "request": {
                 "url": endpoint.ok().map(ToString::to_string),
                 "proxy": endpoint.ok().and_then(TelemetryEndpoint::proxy).map(ToString::to_string),
