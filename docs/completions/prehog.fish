@@ -31,7 +31,7 @@ complete -c prehog -n "__fish_prehog_needs_command" -s V -l version -d 'Print ve
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "serve" -d 'Receive and store events'
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "report" -d 'Print the usage report'
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "backup" -d 'Copy a SQLite store to a file, also while `prehog serve` uses it'
-complete -c prehog -n "__fish_prehog_needs_command" -f -a "retain" -d 'Remove old starts'
+complete -c prehog -n "__fish_prehog_needs_command" -f -a "retain" -d 'Remove old starts and expired ids'
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "export" -d 'Export starts as JSON lines'
 complete -c prehog -n "__fish_prehog_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE [env: PREHOG_STORE]' -r
@@ -76,6 +76,6 @@ complete -c prehog -n "__fish_prehog_using_subcommand export" -s h -l help -d 'P
 complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "serve" -d 'Receive and store events'
 complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "report" -d 'Print the usage report'
 complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "backup" -d 'Copy a SQLite store to a file, also while `prehog serve` uses it'
-complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "retain" -d 'Remove old starts'
+complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "retain" -d 'Remove old starts and expired ids'
 complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "export" -d 'Export starts as JSON lines'
 complete -c prehog -n "__fish_prehog_using_subcommand help; and not __fish_seen_subcommand_from serve report backup retain export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

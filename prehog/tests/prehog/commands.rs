@@ -189,9 +189,17 @@ fn backup_writes_a_copy() {
 }
 
 #[test]
-fn retain_removes_older_starts() {
+fn retain_removes_older_starts_and_expired_ids() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path());
+    let ids = || -> u32 {
+        let file = rusqlite::Connection::open(directory.path().join(STORE)).unwrap();
+        let count = "SELECT count(*) FROM (SELECT id FROM ids_0 UNION SELECT id FROM ids_1 UNION SELECT id FROM ids_2)";
+        file.query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    // Counts the starts, which puts their ids into the tables.
+    stdout(&run(directory.path(), &["export"]));
+    assert_eq!(ids(), 500);
     let removed = || -> u64 {
         // For some years to come, this keeps 2025 and removes 2020.
         let output = run(directory.path(), &["retain", "--days", "2200"]);
@@ -199,6 +207,7 @@ fn retain_removes_older_starts() {
     };
     assert_eq!(removed(), 200);
     assert_eq!(removed(), 0);
+    assert_eq!(ids(), 0);
 }
 
 #[test]

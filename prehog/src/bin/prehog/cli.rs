@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Copy a SQLite store to a file, also while `prehog serve` uses it
     Backup(BackupArgs),
-    /// Remove old starts
+    /// Remove old starts and expired ids
     Retain(RetainArgs),
     /// Export starts as JSON lines
     Export(ExportArgs),

@@ -91,10 +91,12 @@ pub(crate) fn backup(args: &BackupArgs, output: &mut dyn Write) -> anyhow::Resul
     Ok(writeln!(output, "wrote {}", args.file.display())?)
 }
 
-/// `prehog retain`: removes old starts.
+/// `prehog retain`: removes old starts, and the ids that have expired.
 pub(crate) fn retain(args: &RetainArgs, clock: &Clock, output: &mut dyn Write) -> anyhow::Result<()> {
     let mut store = open_existing(&args.store.store)?;
-    let first = first_retained_day(Day::of(clock()), args.days);
+    let now = clock();
+    let first = first_retained_day(Day::of(now), args.days);
     let removed = store.remove_before(first)?;
+    store.forget_ids(first_open_day(now))?;
     Ok(writeln!(output, "removed {removed} starts from before {first}")?)
 }
