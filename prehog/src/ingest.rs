@@ -96,7 +96,7 @@ impl Interceptor for InvalidEvents {
         }
         let invalid = match format {
             CodecFormat::Json => self.json_fields.explain(&body),
-            _ => InvalidEvent::malformed("body", "must be a SubmitTbotEventRequest in protobuf"),
+            _ => InvalidEvent::malformed("must be a SubmitTbotEventRequest in protobuf"),
         };
         self.metrics.count_invalid(&invalid.reason);
         Err(invalid_argument(invalid))

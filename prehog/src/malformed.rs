@@ -10,8 +10,17 @@ use crate::validation::InvalidEvent;
 /// The fields of a request that are read.
 #[derive(Clone, Debug)]
 pub(crate) struct JsonFields {
-    /// The JSON pointer and the type of each field. An object precedes its fields.
-    fields: Vec<(String, JsonType)>,
+    /// The fields. An object precedes its fields.
+    fields: Vec<JsonField>,
+}
+
+#[derive(Clone, Debug)]
+struct JsonField {
+    /// The JSON pointer to it.
+    pointer: String,
+    json_type: JsonType,
+    /// The reason by which metrics count an event with a wrong value of it.
+    reason: String,
 }
 
 /// The type of a field in Connect JSON.
@@ -36,31 +45,38 @@ enum JsonType {
 impl JsonFields {
     /// Derives the fields from the schema.
     pub(crate) fn new(schema: &EventSchema) -> Self {
-        let envelope =
-            [("/distinctId", JsonType::String), ("/timestamp", JsonType::Time), ("/start", JsonType::Object)];
-        let envelope = envelope.into_iter().map(|(pointer, json_type)| (pointer.to_owned(), json_type));
-        let properties = schema
-            .properties
-            .iter()
-            .map(|property| (format!("/start/{}", property.rule.wire.name), JsonType::of(property)));
-        Self { fields: envelope.chain(properties).collect() }
+        let field = |pointer: &str, json_type, reason: &str| JsonField {
+            pointer: pointer.to_owned(),
+            json_type,
+            reason: reason.to_owned(),
+        };
+        let envelope = [
+            field("/distinctId", JsonType::String, "distinct_id"),
+            field("/timestamp", JsonType::Time, "timestamp"),
+            field("/start", JsonType::Object, "event"),
+        ];
+        let properties = schema.properties.iter().map(|property| {
+            let pointer = format!("/start/{}", property.rule.wire.name);
+            field(&pointer, JsonType::of(property), property.name())
+        });
+        Self { fields: envelope.into_iter().chain(properties).collect() }
     }
 
     /// Returns an error that names the field because of which `body` could not be parsed.
     pub(crate) fn explain(&self, body: &[u8]) -> InvalidEvent {
         let Ok(value @ Value::Object(_)) = serde_json::from_slice(body) else {
-            return InvalidEvent::malformed("body", "must be a JSON object");
+            return InvalidEvent::malformed("must be a JSON object");
         };
         let mut fields = self.fields.iter();
-        let mismatch = fields.find(|(pointer, json_type)| {
-            value.pointer(pointer).is_some_and(|value| !json_type.accepts(value))
-        });
+        let mismatch = fields
+            .find(|field| value.pointer(&field.pointer).is_some_and(|value| !field.json_type.accepts(value)));
         match mismatch {
-            Some((pointer, json_type)) => {
-                let field = pointer.trim_start_matches('/').replace('/', ".");
-                InvalidEvent::malformed(&field, &format!("must be {}", json_type.description()))
-            }
-            None => InvalidEvent::malformed("body", "must be a SubmitTbotEventRequest in Connect JSON"),
+            Some(JsonField { pointer, json_type, reason }) => InvalidEvent {
+                reason: reason.clone(),
+                field: pointer.trim_start_matches('/').replace('/', "."),
+                requirement: format!("must be {}", json_type.description()),
+            },
+            None => InvalidEvent::malformed("must be a SubmitTbotEventRequest in Connect JSON"),
         }
     }
 }

@@ -41,9 +41,9 @@ pub struct InvalidEvent {
 }
 
 impl InvalidEvent {
-    /// Returns the error of a body that is not a valid message because of a field, or `body` if there is no such field.
-    pub(crate) fn malformed(field: &str, requirement: &str) -> Self {
-        Self::envelope(MALFORMED, field, requirement)
+    /// Returns the error of a body that is not a message of this protocol, if no field is known to be the cause.
+    pub(crate) fn malformed(requirement: &str) -> Self {
+        Self::envelope(MALFORMED, "body", requirement)
     }
 
     fn envelope(reason: &str, field: &str, requirement: &str) -> Self {

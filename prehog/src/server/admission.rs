@@ -66,7 +66,7 @@ pub(super) async fn admit(State(admission): State<Admission>, mut request: Reque
     let error = match response {
         // The service reports an internal error, although the client is at fault.
         Ok(_) if is_broken.load(Ordering::Relaxed) => {
-            let error = InvalidEvent::malformed("body", "must be complete, and its chunks valid");
+            let error = InvalidEvent::malformed("must be complete, and its chunks valid");
             admission.metrics.count_invalid(&error.reason);
             ConnectError::invalid_argument(error.to_string())
         }

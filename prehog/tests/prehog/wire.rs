@@ -215,19 +215,19 @@ async fn an_invalid_field_is_named_and_counted() {
     let receiver = TestReceiver::start().await;
     let cases = [
         ("/distinctId", json!("6f1c8e0a-6f0e-1b53-9d0c-3f2a5f3e7b11"), "distinctId", "distinct_id"),
-        ("/distinctId", json!(7), "distinctId", "malformed"),
+        ("/distinctId", json!(7), "distinctId", "distinct_id"),
         ("/timestamp", json!("2026-11-17T11:59:59Z"), "timestamp", "timestamp"),
         ("/timestamp", json!("2026-11-19T12:00:01Z"), "timestamp", "timestamp"),
-        ("/timestamp", json!("yesterday"), "timestamp", "malformed"),
+        ("/timestamp", json!("yesterday"), "timestamp", "timestamp"),
         ("/start", Value::Null, "start", "event"),
-        ("/start", json!("x"), "start", "malformed"),
+        ("/start", json!("x"), "start", "event"),
         ("/start/runMode", json!("RUN_MODE_UNSPECIFIED"), "start.runMode", "run_mode"),
         ("/start/runMode", json!(3), "start.runMode", "run_mode"),
-        ("/start/runMode", json!("RUN_MODE_SOMETIMES"), "start.runMode", "malformed"),
+        ("/start/runMode", json!("RUN_MODE_SOMETIMES"), "start.runMode", "run_mode"),
         ("/start/version", json!(""), "start.version", "version"),
-        ("/start/version", json!({}), "start.version", "malformed"),
+        ("/start/version", json!({}), "start.version", "version"),
         ("/start/joinType", json!(""), "start.joinType", "join_type"),
-        ("/start/helperVersion", json!(7), "start.helperVersion", "malformed"),
+        ("/start/helperVersion", json!(7), "start.helperVersion", "helper_version"),
         ("/start/destinationsOther", json!(-1), "start.destinationsOther", "destinations_configured"),
         (
             "/start/destinationsOther",
@@ -235,8 +235,18 @@ async fn an_invalid_field_is_named_and_counted() {
             "start.destinationsOther",
             "destinations_configured",
         ),
-        ("/start/destinationsOther", json!(2_147_483_648_u64), "start.destinationsOther", "malformed"),
-        ("/start/destinationsKubernetes", json!(1.5), "start.destinationsKubernetes", "malformed"),
+        (
+            "/start/destinationsOther",
+            json!(2_147_483_648_u64),
+            "start.destinationsOther",
+            "destinations_configured",
+        ),
+        (
+            "/start/destinationsKubernetes",
+            json!(1.5),
+            "start.destinationsKubernetes",
+            "destinations_configured_kubernetes_access",
+        ),
     ];
     for (pointer, value, field, reason) in cases {
         let mut event = body(&uuid(1));
