@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::backend::FoldResult;
 use super::expiry::{first_open_day, first_retained_day, today_for_ids, today_for_starts};
-use super::reopening::{LastAttempt, ReopeningStore};
+use super::reopening::{LastAttempt, Messages, ReopeningStore};
 use crate::clock::Clock;
 use crate::day::Day;
 use crate::metrics::Metrics;
@@ -46,12 +46,22 @@ pub(super) struct LastAttempts {
 impl Default for LastAttempts {
     fn default() -> Self {
         Self {
-            fold: LastAttempt::new("stored events cannot be counted; this is retried"),
-            record_maintenance: LastAttempt::new(
-                "cannot record that the store was maintained today, so no data expires; this is retried every hour",
-            ),
-            forget_ids: LastAttempt::new("expired ids cannot be removed; this is retried every hour"),
-            remove_starts: LastAttempt::new("expired starts cannot be removed; this is retried every hour"),
+            fold: LastAttempt::new(Messages {
+                failure: "stored events cannot be counted; this is retried",
+                recovery: "stored events are counted again",
+            }),
+            record_maintenance: LastAttempt::new(Messages {
+                failure: "cannot record that the store was maintained today, so no data expires; this is retried every hour",
+                recovery: "the days on which the store is maintained are recorded again",
+            }),
+            forget_ids: LastAttempt::new(Messages {
+                failure: "expired ids cannot be removed; this is retried every hour",
+                recovery: "expired ids are removed again",
+            }),
+            remove_starts: LastAttempt::new(Messages {
+                failure: "expired starts cannot be removed; this is retried every hour",
+                recovery: "expired starts are removed again",
+            }),
         }
     }
 }

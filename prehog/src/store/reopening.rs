@@ -39,18 +39,25 @@ impl ReopeningStore {
     }
 }
 
+/// What to log about an operation.
+pub(super) struct Messages {
+    /// When it begins to fail.
+    pub(super) failure: &'static str,
+    /// When it succeeds again.
+    pub(super) recovery: &'static str,
+}
+
 /// The result of the last attempt at an operation. Each operation has its own, so that one that succeeds does not hide that
 /// another one fails.
 pub(super) struct LastAttempt {
-    /// Logged when the operation begins to fail, and when it succeeds again.
-    failure_message: &'static str,
+    messages: Messages,
     is_failure: bool,
 }
 
 impl LastAttempt {
     /// Returns the state of an operation that has not been attempted yet, which is not a failure.
-    pub(super) fn new(failure_message: &'static str) -> Self {
-        Self { failure_message, is_failure: false }
+    pub(super) fn new(messages: Messages) -> Self {
+        Self { messages, is_failure: false }
     }
 
     pub(super) fn is_failure(&self) -> bool {
@@ -60,8 +67,8 @@ impl LastAttempt {
     /// Records the result of an attempt, and logs if the operation begins to fail or succeeds again.
     pub(super) fn record<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
         match (&result, self.is_failure) {
-            (Ok(_), true) => tracing::info!("works again, after: {}", self.failure_message),
-            (Err(error), false) => tracing::warn!(%error, "{}", self.failure_message),
+            (Ok(_), true) => tracing::info!("{}", self.messages.recovery),
+            (Err(error), false) => tracing::warn!(%error, "{}", self.messages.failure),
             (Ok(_), false) | (Err(_), true) => {}
         }
         self.is_failure = result.is_err();

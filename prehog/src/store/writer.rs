@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::backend::{FOLD_BATCH, MAX_BATCH, ProbeResult, Store};
 use super::distinct_values::DistinctValues;
 use super::maintenance::{LastAttempts, Maintenance, MaintenanceTask};
-use super::reopening::{LastAttempt, ReopeningStore};
+use super::reopening::{LastAttempt, Messages, ReopeningStore};
 use super::url::StoreUrl;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -135,7 +135,10 @@ impl Writer {
         let writer = WriterThread {
             store: ReopeningStore::new(url.clone(), StoreUrl::open_for_senders, writer_store),
             must_probe: !is_up,
-            last_attempt: LastAttempt::new("the store is unavailable; senders are asked to try again later"),
+            last_attempt: LastAttempt::new(Messages {
+                failure: "the store is unavailable; senders are asked to try again later",
+                recovery: "events are stored again",
+            }),
             metrics: Arc::clone(&metrics),
             tasks: tasks.clone(),
             fold_requested: Arc::clone(&fold_requested),
