@@ -9,8 +9,8 @@ use crate::pointer::Pointer;
 
 /// A value that a flag, an environment variable, or a command with its flags sets in the configuration.
 ///
-/// It replaces the value at its pointer and nothing else. A pointer that ends in `-` appends to a list, as in JSON
-/// Patch (RFC 6902): `/services/-` appends a service.
+/// It replaces the value at its pointer and nothing else. A number in the pointer is the index of an entry of a list. A pointer that
+/// ends in `-` appends to a list, as in JSON Patch (RFC 6902): `/services/-` appends a service.
 ///
 /// The `Debug` output does not contain the value, which may be a secret.
 #[derive(Clone, PartialEq)]
@@ -62,8 +62,8 @@ impl Override {
 
     /// Applies the override to a configuration and records the source.
     ///
-    /// Does nothing if it would append to a value that is not a list: that file has an error in its structure, which is
-    /// reported instead.
+    /// Does nothing if the pointer leads into a value that has no such parts, such as a string: that file has an error in its
+    /// structure, which is reported instead.
     pub(super) fn apply(&self, config: &mut Value, origins: &mut Origins) {
         let Some(pointer) = set(config, &self.pointer, self.value.clone()) else { return };
         for (part, source) in &self.parts {
@@ -74,26 +74,32 @@ impl Override {
 }
 
 /// Sets the value at a pointer, and creates missing maps and lists. Returns the pointer with the index of the appended
-/// entry in place of `-`, or `None` if it would append to a value that is not a list.
+/// entry in place of `-`, or `None` and changes nothing if the pointer leads into a value that has no such parts.
 fn set(root: &mut Value, pointer: &Pointer, new: Value) -> Option<Pointer> {
     let mut resolved = Pointer::root();
     let mut current = root;
+    // Below a value that is created, everything is created: so the pointer can lead nowhere only before anything has changed.
     for token in pointer.tokens() {
-        if token == "-" {
-            if current.is_null() {
-                *current = json!([]);
-            }
-            let list = current.as_array_mut()?;
-            resolved.push_index(list.len());
-            list.push(Value::Null);
-            current = list.last_mut()?;
-        } else {
-            if !current.is_object() {
-                *current = json!({});
-            }
-            resolved.push_key(&token);
-            current = current.as_object_mut()?.entry(token.into_owned()).or_insert(Value::Null);
+        if current.is_null() {
+            *current = if token == "-" { json!([]) } else { json!({}) };
         }
+        current = match current {
+            Value::Array(list) => {
+                let index = if token == "-" {
+                    list.push(Value::Null);
+                    list.len() - 1
+                } else {
+                    token.parse().ok()?
+                };
+                resolved.push_index(index);
+                list.get_mut(index)?
+            }
+            Value::Object(map) if token != "-" => {
+                resolved.push_key(&token);
+                map.entry(token.into_owned()).or_insert(Value::Null)
+            }
+            _ => return None,
+        };
     }
     *current = new;
     Some(resolved)
@@ -152,9 +158,31 @@ mod tests {
     }
 
     #[test]
-    fn appending_to_a_value_that_is_not_a_list_does_nothing() {
-        let (mut value, mut origins) = (json!({ "services": "none" }), Origins::default());
-        service().apply(&mut value, &mut origins);
-        assert_eq!((value, origins), (json!({ "services": "none" }), Origins::default()));
+    fn an_override_below_a_value_that_has_no_such_parts_does_nothing() {
+        for (file, pointer) in [
+            (json!({ "services": "none" }), "/services/-"),
+            (json!({ "services": {} }), "/services/-"),
+            (json!({ "onboarding": "hunter2" }), "/onboarding/token"),
+            (json!({ "onboarding": { "gitlab": ["a"] } }), "/onboarding/gitlab/token_env_var_name"),
+            (json!({ "onboarding": [{ "token": "a" }] }), "/onboarding/token"),
+            (json!({ "services": [{ "name": "a" }] }), "/services/1/name"),
+            (json!("none"), "/onboarding/token"),
+        ] {
+            let (mut value, mut origins) = (file.clone(), Origins::default());
+            Override::new(Pointer::from(pointer), json!("b"), flag("--token"))
+                .apply(&mut value, &mut origins);
+            assert_eq!((value, origins), (file, Origins::default()), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn an_override_of_an_entry_of_a_list_leaves_the_others() {
+        let mut value = json!({ "services": [{ "name": "a" }, { "name": "b" }] });
+        let mut origins = Origins::default();
+        Override::new(Pointer::from("/services/1/name"), json!("c"), flag("--name"))
+            .apply(&mut value, &mut origins);
+        assert_eq!(value, json!({ "services": [{ "name": "a" }, { "name": "c" }] }));
+        let Origin::Override(source) = origins.of(&Pointer::from("/services/1/name")) else { panic!() };
+        assert_eq!(source.to_string(), "--name");
     }
 }

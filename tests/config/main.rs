@@ -14,6 +14,7 @@ mod listeners;
 mod malformed_input;
 mod non_interference;
 mod overlaps;
+mod overrides;
 mod proposals;
 mod schemas;
 mod secrets;
