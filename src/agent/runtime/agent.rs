@@ -8,6 +8,7 @@ use super::error::AgentError;
 use super::health::Health;
 use super::health_monitor::HealthMonitor;
 use super::health_server::HealthServer;
+use super::running_agent::RunningAgent;
 use super::setup::{AgentOptions, Plan};
 use crate::agent::net::listener::Listener;
 use crate::agent::platform::lock::lock;
@@ -52,9 +53,11 @@ impl Agent {
     /// # Errors
     ///
     /// Returns the first error. Errors of outputs are returned together, after all other outputs have been written.
-    pub async fn run_once(&self, signals: Signals) -> Result<(), AgentError> {
-        let agent = Arc::new(self.plan.open(Vec::new()).await?);
-        agent.run_oneshot(signals).await
+    pub async fn run_once(&self, mut signals: Signals) -> Result<(), AgentError> {
+        match self.open(Vec::new(), &mut signals).await? {
+            Some(agent) => agent.run_oneshot(signals).await,
+            None => Err(AgentError::Interrupted),
+        }
     }
 
     /// Keeps the identity and every output fresh until a shutdown.
@@ -67,7 +70,7 @@ impl Agent {
     /// the agent retries.
     ///
     /// Later, returns an error only if a part of the agent has panicked.
-    pub async fn run(&self, signals: Signals) -> Result<(), AgentError> {
+    pub async fn run(&self, mut signals: Signals) -> Result<(), AgentError> {
         let mut failures = Vec::new();
         let server = match self.plan.diag_addr() {
             Some(address) => {
@@ -81,9 +84,23 @@ impl Agent {
         if let Some(address) = diag {
             tracing::info!("serving /livez, /readyz, /wait and /metrics on {address}");
         }
-        let agent = Arc::new(self.plan.open(failures).await?);
+        let Some(agent) = self.open(failures, &mut signals).await? else { return Ok(()) };
         self.health.reset();
         agent.run_continuously(signals, &self.health, server, listeners).await
+    }
+
+    /// Opens the storage, or returns `None` after a shutdown, which may come while another process holds the lock or the file system
+    /// hangs. The cluster has issued nothing yet that could be lost.
+    async fn open(
+        &self,
+        failures: Vec<AgentError>,
+        signals: &mut Signals,
+    ) -> Result<Option<Arc<RunningAgent>>, AgentError> {
+        tokio::select! {
+            biased;
+            () = signals.shutdown() => Ok(None),
+            opened = self.plan.open(failures) => Ok(Some(Arc::new(opened?))),
+        }
     }
 
     /// Returns the listeners of all services that listen, and their TCP addresses by the index of the service. Adds the errors

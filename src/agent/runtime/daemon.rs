@@ -131,7 +131,11 @@ impl RunningAgent {
                     // Unless someone fixes a permanent error, the bot stops working when its certificate expires.
                     let level = if error.is_transient() { Level::WARN } else { Level::ERROR };
                     if sender.borrow().get().is_none() {
-                        let stored = self.stored_identity(error, reporter).await?;
+                        let stored = tokio::select! {
+                            biased;
+                            () = signals.shutdown() => return Ok(()),
+                            stored = self.stored_identity(error, reporter) => stored?,
+                        };
                         let missing = || CurrentIdentity::Missing(reason.as_str().into());
                         sender.send_replace(stored.map_or_else(missing, CurrentIdentity::Available));
                     }

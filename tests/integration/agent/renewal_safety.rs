@@ -8,7 +8,8 @@ use std::time::Duration;
 use rustix::fs::{CWD, FlockOperation, RenameFlags};
 use serde_json::json;
 use tbot::agent::{
-    AgentError, ApiError, DirectoryError, GrpcCode, JoinReason, RenewalError, StorageError, error_line,
+    AgentError, ApiError, DirectoryError, GrpcCode, JoinReason, RenewalError, StorageError, control,
+    error_line,
 };
 use tbot_cluster::{Code, method};
 use tracing::Level;
@@ -306,6 +307,34 @@ async fn a_shutdown_releases_the_storage_before_the_run_ends() {
     drop(lock);
     stop.await.unwrap();
     fixture.run_oneshot(fixture.config("20m", &[])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_does_not_wait_for_the_lock_of_the_storage() {
+    let fixture = TestCluster::joined().await;
+    let path = fixture.storage().join(".tbot-lock");
+    let lock = File::open(&path).unwrap();
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let running = fixture.start(fixture.config("20m", &[]));
+    wait_until("the agent waits for the lock", || open_descriptors(&path) == 2).await;
+    running.stop().await.unwrap();
+    // So that the thread that waits for it ends.
+    drop(lock);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_interrupts_a_oneshot_run_that_waits_for_the_lock_of_the_storage() {
+    let fixture = TestCluster::joined().await;
+    let path = fixture.storage().join(".tbot-lock");
+    let lock = File::open(&path).unwrap();
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let agent = fixture.agent(fixture.config("20m", &[])).unwrap();
+    let (control, signals) = control();
+    let run = tokio::spawn(async move { agent.run_once(signals).await });
+    wait_until("the agent waits for the lock", || open_descriptors(&path) == 2).await;
+    control.shutdown();
+    assert!(matches!(run.await.unwrap(), Err(AgentError::Interrupted)));
+    drop(lock);
 }
 
 #[tokio::test(flavor = "multi_thread")]
