@@ -72,7 +72,8 @@ pub(crate) fn migrate(
         return Err(Failure::Usage(format!("{} is already version 2", configuration.name())));
     }
     write_yaml("migrate", effective.value(), output, cx)?;
-    cx.stdout.flush()?;
+    // If this fails, so does the last flush, which decides about the exit status.
+    let _ = cx.stdout.flush();
     // It says to run this command.
     let others = configuration.without(Code::Version1);
     let report = render(&[others.into()], ReportFormat::Human, cx.stderr_terminal());

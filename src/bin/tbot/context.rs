@@ -27,7 +27,9 @@ pub(crate) fn version_line() -> String {
 pub(crate) struct Context<'a> {
     pub(crate) environment: Environment,
     pub(crate) stdin: &'a mut dyn Read,
+    /// Standard output. Only flushing it returns an error.
     pub(crate) stdout: &'a mut dyn Write,
+    /// Standard error. Only flushing it returns an error.
     pub(crate) stderr: &'a mut dyn Write,
     /// The properties of standard output and standard error.
     pub(crate) streams: OutputStreams,

@@ -90,7 +90,7 @@ pub(crate) enum Failure {
     /// The failure has already been reported to the user.
     #[error("failed")]
     Reported(ExitStatus),
-    /// Writing to standard output or standard error failed.
+    /// Writing to standard output failed.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
     /// A part of the program itself is broken, such as the embedded declarations of the event.

@@ -11,6 +11,7 @@ mod configuration;
 mod configure;
 mod context;
 mod copy_binaries;
+mod deferred_errors;
 mod destination_uri;
 mod directory_output;
 mod exit;
@@ -43,6 +44,7 @@ use std::process::ExitCode;
 
 use cli::{Cli, ColourChoice, Command, CompleteArgs, CompletionsArgs};
 use context::{Context, version_line};
+use deferred_errors::DeferredErrors;
 use exit::{Colours, Failure};
 use output_commands::TshCommand;
 use tbot::agent::Environment;
@@ -52,7 +54,8 @@ fn main() -> ExitCode {
     let environment = Environment::of_process();
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let streams = OutputStreams { stdout: OutputStream::new(&stdout), stderr: OutputStream::new(&stderr) };
-    let (mut stdin, mut stdout, mut stderr) = (io::stdin(), BufWriter::new(stdout), stderr);
+    let mut stdin = io::stdin();
+    let (mut stdout, mut stderr) = (DeferredErrors::new(BufWriter::new(stdout)), DeferredErrors::new(stderr));
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let command_path = std::env::current_exe().unwrap_or_else(|_| {
         command_path::from_name(arguments.first().map(OsString::as_os_str), &environment)

@@ -57,3 +57,27 @@ fn a_report_that_cannot_be_written_is_a_failure_with_a_message() {
         assert!(finished.stderr.starts_with("error: "), "{}", finished.stderr);
     }
 }
+
+#[test]
+fn the_exit_status_does_not_depend_on_who_reads_the_output() {
+    // The report is longer than a buffer.
+    let unknown: String = (0..200).map(|number| format!("unknown_{number}: 1\n")).collect();
+    for (arguments, expected) in [
+        (&["start", "-c", "tbot.yaml"][..], 3),
+        (&["validate", "tbot.yaml"], 3),
+        (&["migrate", "tbot.yaml"], 3),
+        (&["install", "systemd", "-c", "tbot.yaml"], 3),
+        (&["telemetry", "preview", "-c", "tbot.yaml"], 3),
+        (&["telemetry", "status", "-c", "tbot.yaml"], 3),
+        (&["start", "--unknown"], 2),
+        (&["schema", "config"], 0),
+    ] {
+        let run = || {
+            let file = format!("version: v2\n{unknown}");
+            tbot(Telemetry::ClosedPort, arguments).file("tbot.yaml", file)
+        };
+        assert_eq!(run().run().status, Some(expected), "{arguments:?}");
+        assert_eq!(run().status_without_reader(false), Some(expected), "{arguments:?}");
+        assert_eq!(run().status_without_reader(true), Some(expected), "{arguments:?}");
+    }
+}

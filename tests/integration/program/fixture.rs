@@ -225,6 +225,17 @@ impl Run {
         self.start()
     }
 
+    /// Runs the program to completion, with a standard error, or with standard output as well, whose reader has gone. Returns the exit
+    /// status.
+    pub(crate) fn status_without_reader(mut self, of_both: bool) -> Option<i32> {
+        let without_reader = || std::io::pipe().unwrap().1;
+        self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(without_reader());
+        if of_both {
+            self.command.stdout(without_reader());
+        }
+        self.command.status().unwrap().code()
+    }
+
     /// Starts the program with a standard error that nobody reads and that is full already.
     pub(crate) fn spawn_with_blocked_stderr(mut self) -> BlockedChild {
         let (reader, mut writer) = std::io::pipe().unwrap();
