@@ -18,20 +18,31 @@ use crate::agent::platform::regular_file::{Obstacle, RegularFileError};
 use crate::config::AclMode;
 
 impl DirectoryHandle {
-    /// Returns true if the directory belongs to another user, or one of the files to root.
+    /// Returns true if the directory belongs to another user, or one of the files with these names to root.
     ///
     /// # Errors
     ///
     /// Returns [`DirectoryError::Obstructed`] if another user has put a file into the agent's directory, or root has put one there
-    /// among the agent's own. Such a file must not decide how the others are written.
-    pub(crate) fn requires_in_place_writing(&self, files: &[NewFile]) -> Result<bool, DirectoryError> {
+    /// among the agent's own. Such a file must not decide how the others are written. Returns
+    /// [`DirectoryError::LinksInForeignDirectory`] if the directory belongs to another user, and contains links, which are never written
+    /// in place.
+    pub(crate) fn requires_in_place_writing<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<bool, DirectoryError> {
         let agent = rustix::process::geteuid().as_raw();
-        if self.stat()?.st_uid != agent {
-            return Ok(true);
+        let owner = self.stat()?.st_uid;
+        if owner != agent {
+            return match self.current_generation_number()? {
+                Some(_) => {
+                    Err(DirectoryError::LinksInForeignDirectory { path: self.path().to_owned(), owner })
+                }
+                None => Ok(true),
+            };
         }
         // Among the links to a generation directory, a file of root is one that somebody has edited or copied there.
         let is_prepared = self.open_current_generation_directory()?.is_none();
-        for (name, _) in files {
+        for name in names {
             let stat = tree::in_parent(&self.fd, name, |directory, file| {
                 rustix::fs::statat(directory, file, AtFlags::SYMLINK_NOFOLLOW)
             });
@@ -53,6 +64,24 @@ impl DirectoryHandle {
         Ok(false)
     }
 
+    /// Returns an error if a file with one of these names exists and could not be written in place.
+    pub(crate) fn check_overwritable(&self, names: &[&str], acls: AclMode) -> Result<(), DirectoryError> {
+        for name in names {
+            if self.file_type(name)?.is_some() {
+                self.open_to_overwrite(name, OFlags::empty(), acls)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open_to_overwrite(&self, name: &str, flags: OFlags, acls: AclMode) -> Result<File, DirectoryError> {
+        let file = self.open_file(name, OFlags::WRONLY | flags, "write")?;
+        if acls != AclMode::Off {
+            self.refuse_accessible_to_others(name, &file)?;
+        }
+        Ok(file)
+    }
+
     /// Overwrites and fsyncs each file. All files are opened before the first one is changed. New files belong to the owner of the
     /// directory.
     ///
@@ -65,10 +94,7 @@ impl DirectoryHandle {
                 let opened = tree::open_or_create(&self.fd, subdirectory);
                 self.give_to_owner(opened.map_err(|error| self.io_error("write", name, error))?)?;
             }
-            let file = self.open_file(name, OFlags::WRONLY | OFlags::CREATE, "write")?;
-            if acls != AclMode::Off {
-                self.refuse_accessible_to_others(name, &file)?;
-            }
+            let file = self.open_to_overwrite(name, OFlags::CREATE, acls)?;
             self.give_to_owner(&file)?;
             Ok((name, content, file))
         });
@@ -130,17 +156,20 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink};
 
     use super::*;
+    use crate::agent::destination::permissions::ReaderGrant;
     use crate::config::SymlinkMode;
 
+    const NAMES: [&str; 2] = ["key", "cockroach/node.key"];
+
     fn files(content: &str) -> Vec<NewFile> {
-        ["key", "cockroach/node.key"].map(|name| (name.to_owned(), content.as_bytes().to_vec())).to_vec()
+        NAMES.map(|name| (name.to_owned(), content.as_bytes().to_vec())).to_vec()
     }
 
     #[test]
     fn files_keep_their_inodes() {
         let root = tempfile::tempdir().unwrap();
         let directory = DirectoryHandle::open(root.path(), SymlinkMode::TrySecure).unwrap();
-        assert!(!directory.requires_in_place_writing(&files("")).unwrap(), "the agent owns everything");
+        assert!(!directory.requires_in_place_writing(NAMES).unwrap(), "the agent owns everything");
         directory.write_in_place(&files("a long string"), AclMode::Try).unwrap();
         let inode = || fs::metadata(root.path().join("key")).unwrap().ino();
         let before = inode();
@@ -226,11 +255,24 @@ mod tests {
 
     #[test]
     #[ignore = "needs root"]
+    fn links_in_a_directory_that_was_given_to_another_user_are_an_error_of_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = DirectoryHandle::open(root.path(), SymlinkMode::TrySecure).unwrap();
+        directory.write_generation_directory(&files("content"), &[], &ReaderGrant::default()).unwrap();
+        chown(root.path(), Some(1), None).unwrap();
+        match directory.requires_in_place_writing(NAMES).unwrap_err() {
+            DirectoryError::LinksInForeignDirectory { path, owner: 1 } => assert_eq!(path, root.path()),
+            error => panic!("{error:?}"),
+        }
+    }
+
+    #[test]
+    #[ignore = "needs root"]
     fn a_file_that_another_user_has_put_into_the_agents_directory_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let directory = DirectoryHandle::open(root.path(), SymlinkMode::TrySecure).unwrap();
         let key = root.path().join("key");
-        let refused = || match directory.requires_in_place_writing(&files("secret")).unwrap_err() {
+        let refused = || match directory.requires_in_place_writing(NAMES).unwrap_err() {
             DirectoryError::Obstructed { path, obstacle } if path == key => obstacle,
             error => panic!("{error:?}"),
         };

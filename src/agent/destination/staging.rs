@@ -78,6 +78,12 @@ impl DirectoryHandle {
         Ok(fd.into())
     }
 
+    /// Returns an error if files with these names could not be replaced, because something that the agent did not create is in their
+    /// way.
+    pub(crate) fn check_replaceable(&self, names: &[&str]) -> Result<(), DirectoryError> {
+        names.iter().try_for_each(|name| self.permissions_of(name).map(drop))
+    }
+
     /// Returns the permissions of the file that `name` resolves to, or `None` if there is no such file. Refuses links
     /// and special files that the agent did not create.
     ///

@@ -265,12 +265,17 @@ impl DestinationWriter {
         Ok(())
     }
 
-    /// Tests whether there is space for as many files as an output has. To be called after
-    /// [`recover_and_test`](Self::recover_and_test), before something is requested that cannot be requested twice. Space on a disk stays
-    /// in use until [`remove_test_files`](Self::remove_test_files).
-    pub(crate) fn test_space(&self) -> Result<(), DestinationError> {
+    /// Tests whether files with these names can be written, and whether there is space for as many files as an output has. To be called
+    /// after [`recover_and_test`](Self::recover_and_test), before something is requested that cannot be requested twice. Space on a disk
+    /// stays in use until [`remove_test_files`](Self::remove_test_files).
+    pub(crate) fn test_set(&self, names: &[&str]) -> Result<(), DestinationError> {
         let WriteTarget::Directory(target) = &self.target else { return Ok(()) };
         let directory = self.open(target)?;
+        if directory.requires_in_place_writing(names.iter().copied())? {
+            directory.check_overwritable(names, target.access.mode)?;
+        } else {
+            directory.check_replaceable(names)?;
+        }
         if directory.is_owned_by_agent()? {
             directory.try_writing_set(&TrialSet::usual())?;
         } else {
@@ -279,7 +284,7 @@ impl DestinationWriter {
         Ok(())
     }
 
-    /// Frees what [`test_space`](Self::test_space) uses. If this fails, the next [`recover_and_test`](Self::recover_and_test) does it.
+    /// Frees what [`test_set`](Self::test_set) uses. If this fails, the next [`recover_and_test`](Self::recover_and_test) does it.
     pub(crate) fn remove_test_files(&self) {
         let WriteTarget::Directory(target) = &self.target else { return };
         let remove = || {
@@ -366,7 +371,7 @@ impl DestinationWriter {
         files: &[NewFile],
         removed: &[&str],
     ) -> Result<(), DestinationError> {
-        if directory.requires_in_place_writing(files)? {
+        if directory.requires_in_place_writing(files.iter().map(|(name, _)| name.as_str()))? {
             self.log_once(
                 "writing files in place, because the directory belongs to another user or a file to root; a program that \
                  reads during a renewal may see files of two versions",

@@ -221,6 +221,7 @@ impl Plan {
         let named = |output: &Output| NamedDestination {
             output: output.settings.name.clone(),
             destination: Arc::clone(output.destination()),
+            files: output.kind.certain_files(),
         };
         self.services.outputs.iter().map(named).collect()
     }

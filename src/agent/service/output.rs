@@ -7,7 +7,7 @@ use super::application::ApplicationOutput;
 use super::context::{IssueContext, ServiceSettings};
 use super::database::DatabaseOutput;
 use super::error::OutputError;
-use super::files::FileSet;
+use super::files::{ALL_CA_FILES, FileSet, HOST_CA_FILES};
 use super::identity::IdentityOutput;
 use super::issue::Issuer;
 use super::kubernetes::KubernetesOutput;
@@ -54,6 +54,20 @@ impl OutputKind {
         }
     }
 
+    /// Returns the names of files that each set of the output has. It may have more, which depend on the output's settings and on the
+    /// cluster.
+    pub(crate) const fn certain_files(&self) -> &'static [&'static str] {
+        match self {
+            Self::Identity(_) | Self::Application(_) | Self::Database(_) | Self::Kubernetes(_) => {
+                ALL_CA_FILES
+            }
+            Self::KubernetesV2(_) => HOST_CA_FILES,
+            Self::SshHost(_) => &["ssh_host", "ssh_host-cert.pub", "ssh_host-user-ca.pub"],
+            Self::WorkloadX509(_) => &["svid.pem", "svid_key.pem", "svid_bundle.pem"],
+            Self::WorkloadJwt(_) => &["jwt_svid"],
+        }
+    }
+
     /// Returns true if the files include the list of revoked X.509 SVIDs.
     pub(crate) fn includes_revocations(&self) -> bool {
         matches!(self, Self::WorkloadX509(_))
@@ -97,6 +111,10 @@ impl Output {
         if not_after <= context.clock.now() {
             return Err(OutputError::AlreadyExpired);
         }
+        debug_assert!(
+            self.kind.certain_files().iter().all(|name| files.iter().any(|(written, _)| written == name)),
+            "a file that is certain to be written is missing"
+        );
         let write = move |destination: &DestinationWriter| destination.write(files, &earlier);
         self.destination.run_blocking(context.file_work, write).await?;
         Ok(not_after)

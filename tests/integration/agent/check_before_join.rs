@@ -15,14 +15,18 @@ use super::errors::{directory_error, failed_tests};
 use super::fixture::{BOT, RunningAgent, SECOND, TestCluster, wait_until};
 use super::log_capture::{LogCapture, LogEvent};
 
-/// Outputs that cannot be written: a file in place of the directory, a link in the path, and a planted test file.
-fn broken_outputs(fixture: &TestCluster) -> [Value; 3] {
+/// Outputs that cannot be written: a file in place of the directory, a link in the path, a planted test file, and a link and a directory
+/// in place of files.
+fn broken_outputs(fixture: &TestCluster) -> [Value; 5] {
     let path = |name: &str| fixture.path(name);
     std::fs::write(path("file"), "").unwrap();
     std::fs::create_dir(path("real")).unwrap();
     symlink(path("real"), path("link")).unwrap();
     std::fs::create_dir_all(path("planted/.write-test")).unwrap();
-    ["file", "link/out", "planted"].map(|name| fixture.output(name))
+    std::fs::create_dir(path("linked")).unwrap();
+    symlink("/nonexistent", path("linked/identity")).unwrap();
+    std::fs::create_dir_all(path("occupied/key")).unwrap();
+    ["file", "link/out", "planted", "linked", "occupied"].map(|name| fixture.output(name))
 }
 
 /// Repairs what [`broken_outputs`] has broken.
@@ -30,6 +34,8 @@ fn repair(fixture: &TestCluster) {
     std::fs::remove_file(fixture.path("file")).unwrap();
     std::fs::remove_file(fixture.path("link")).unwrap();
     std::fs::remove_dir(fixture.path("planted/.write-test")).unwrap();
+    std::fs::remove_file(fixture.path("linked/identity")).unwrap();
+    std::fs::remove_dir(fixture.path("occupied/key")).unwrap();
 }
 
 /// The names of the outputs whose tests failed.
@@ -51,14 +57,17 @@ async fn outputs_that_cannot_be_written_are_reported_together_and_the_token_is_n
     let mut config = fixture.config("20m", &outputs);
     config["storage"] = json!({ "type": "memory" });
     let failures = failed_tests(fixture.run_oneshot(config.clone()).await.unwrap_err());
-    assert_eq!(failed_outputs(&failures), ["identity-1", "identity-3", "identity-4"]);
+    assert_eq!(
+        failed_outputs(&failures),
+        ["identity-1", "identity-3", "identity-4", "identity-5", "identity-6"]
+    );
     let failures = failed_tests(fixture.start(config.clone()).wait().await.unwrap_err());
-    assert_eq!(failures.len(), 3);
+    assert_eq!(failures.len(), 5);
     assert_eq!(fixture.call_count(method::JOIN), 0);
 
     repair(&fixture);
     fixture.run_oneshot(config).await.unwrap();
-    for name in ["file", "good", "link/out", "planted"] {
+    for name in ["file", "good", "link/out", "planted", "linked", "occupied"] {
         assert!(fixture.path(name).join("identity").exists(), "{name}");
     }
 }
@@ -69,7 +78,7 @@ async fn a_renewal_is_requested_although_outputs_cannot_be_written() {
     let outputs = broken_outputs(&fixture);
     let error = fixture.run_oneshot(fixture.config("20m", &outputs)).await.unwrap_err();
     let AgentError::Outputs(failures) = error else { panic!("{error:?}") };
-    assert_eq!(failures.len(), 3);
+    assert_eq!(failures.len(), 5);
     assert_eq!(fixture.stored_generation(), 2);
 }
 
@@ -85,7 +94,7 @@ async fn the_storage_the_listener_and_outputs_are_reported_together() {
     let [AgentError::HealthServer(_), AgentError::Storage(_), outputs @ ..] = &errors[..] else {
         panic!("{error:?}")
     };
-    assert_eq!(outputs.len(), 3, "{outputs:?}");
+    assert_eq!(outputs.len(), 5, "{outputs:?}");
     assert!(!error.is_configuration());
     assert!(fixture.cluster.requests().is_empty());
 }

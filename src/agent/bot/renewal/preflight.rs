@@ -37,6 +37,8 @@ impl OutputDestinationError {
 pub(crate) struct NamedDestination {
     pub(crate) output: String,
     pub(crate) destination: Arc<DestinationWriter>,
+    /// Files that the output certainly writes.
+    pub(crate) files: &'static [&'static str],
 }
 
 /// Creates and tests every destination, and returns all failures.
@@ -48,10 +50,11 @@ pub(crate) async fn test_destinations(
     // Several at a time: a test of a file system that does not respond takes two minutes.
     for destinations in destinations.chunks(MAX_TESTS) {
         let mut tests = JoinSet::new();
-        for NamedDestination { output, destination } in destinations.iter().cloned() {
+        for NamedDestination { output, destination, files } in destinations.iter().cloned() {
             let file_work = file_work.clone();
             tests.spawn(async move {
-                let tested = destination.run_blocking(&file_work, test).await;
+                let tested =
+                    destination.run_blocking(&file_work, |destination| test(destination, files)).await;
                 tested.err().map(|error| OutputDestinationError { output, error })
             });
         }
@@ -65,7 +68,7 @@ pub(crate) async fn test_destinations(
     // Only now, because destinations may share a disk that has not enough space for all of them.
     for destinations in destinations.chunks(MAX_TESTS) {
         let mut removals = JoinSet::new();
-        for NamedDestination { output, destination } in destinations.iter().cloned() {
+        for NamedDestination { output, destination, .. } in destinations.iter().cloned() {
             let is_unresponsive = |failure: &OutputDestinationError| {
                 failure.output == output && matches!(failure.error, DestinationError::Unresponsive(_))
             };
@@ -85,8 +88,8 @@ fn remove_test_files(destination: &DestinationWriter) -> Result<(), DestinationE
     Ok(())
 }
 
-fn test(destination: &DestinationWriter) -> Result<(), DestinationError> {
+fn test(destination: &DestinationWriter, files: &[&str]) -> Result<(), DestinationError> {
     destination.test_reader_access()?;
     destination.recover_and_test()?;
-    destination.test_space()
+    destination.test_set(files)
 }

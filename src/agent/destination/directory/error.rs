@@ -77,6 +77,16 @@ pub enum DirectoryError {
         /// The new owner.
         owner: u32,
     },
+    /// The directory contains the links of an agent, and somebody has given it to another user.
+    #[error(
+        "{path} belongs to the user with id {owner}, but its files are links that an agent of another user has created"
+    )]
+    LinksInForeignDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// The owner of the directory.
+        owner: u32,
+    },
     /// A file that the agent would overwrite is accessible to a group, and any user may have put it there.
     #[error(
         "{path} is accessible to a group, and every user may write to its directory and may have put it there"
@@ -115,6 +125,10 @@ impl DirectoryError {
             Self::OwnerChanged { .. } if self.is_transient() => None,
             Self::OwnerChanged { .. } => Some(Hint::new(
                 "restore the directory, or restart the agent if you have changed the owner yourself",
+            )),
+            Self::LinksInForeignDirectory { .. } => Some(Hint::new(
+                "give it back to the agent's user (chown -R), and name the other user in `readers` of the destination, or empty \
+                 the directory",
             )),
             Self::AccessibleToGroup { .. } => Some(Hint::new(
                 "remove the permissions of the group (chmod g-rwx) or of every user for the directory (chmod o-w), or set \

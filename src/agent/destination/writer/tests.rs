@@ -102,11 +102,11 @@ fn a_trial_of_a_directory_leaves_nothing_and_does_not_outlive_a_crash() {
     for _ in 0..2 {
         writer.recover_and_test().unwrap();
         let before = entries();
-        writer.test_space().unwrap();
+        writer.test_set(&[]).unwrap();
         assert_eq!(entries(), before + 1, "the space is still used");
         writer.remove_test_files();
         assert_eq!(entries(), before);
-        writer.test_space().unwrap();
+        writer.test_set(&[]).unwrap();
         write(&writer, "1");
     }
 }
@@ -118,7 +118,7 @@ fn a_trial_of_another_users_directory_leaves_an_empty_file() {
     let path = foreign_directory(&root);
     let writer = writer(&path, &json!({}));
     writer.recover_and_test().unwrap();
-    writer.test_space().unwrap();
+    writer.test_set(&[]).unwrap();
     writer.remove_test_files();
     assert_eq!(fs::metadata(path.join(".write-test")).unwrap().len(), 0);
     assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
