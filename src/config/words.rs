@@ -289,6 +289,10 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
                 "version 1 does not have this key; use `directory`, or write `version: v2`, and `services` instead of \
                  `destinations`, with entries such as `{type: identity, destination: {type: directory, path: ...}}`",
             ),
+            help(
+                &["proxy", "db_listen_address"],
+                "use `version: v2` (`tbot migrate` prints the rest), with a service of type `database-tunnel`",
+            ),
             help(&["kinds"], "remove it; a destination contains credentials for both SSH and TLS"),
             help(&["host_cert"], "use `configs: [{ssh_host_cert: {principals: [<host name>]}}]`"),
         ],

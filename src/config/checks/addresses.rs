@@ -56,7 +56,7 @@ fn check_for_proxy(config: &Config, address: &str, findings: &mut Findings<'_>) 
     let help = if config.has_join_uri_of_auth_server() {
         "if this is a proxy, begin the join URI with `tbot+proxy+`"
     } else {
-        "if this is a proxy, use `proxy_server`, which Teleport's agents support from a release of 15 onwards"
+        "if this is a proxy, use `proxy_server`; Teleport's agents know it since a late release of version 15"
     };
     let message = format!(
         "port {} is usually that of a proxy, and Teleport's agents from 17.5.3 onwards accept only an auth server here",

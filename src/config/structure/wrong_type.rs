@@ -76,11 +76,16 @@ impl Violation<'_> {
                 None => "write it in quotes".to_owned(),
             },
             Value::Array(_) if accepts("string") => "write a single string, not a list".to_owned(),
-            Value::String(_) | Value::Null
+            written @ (Value::String(_) | Value::Null)
                 if accepts("object") && matches!(key.as_str(), "destination" | "storage") =>
             {
                 let is_version_1 = schema["properties"]["directory"].is_object();
-                let form = if is_version_1 { "directory: ..." } else { "type: directory, path: ..." };
+                let form = match (written.as_str() == Some("memory"), is_version_1) {
+                    (false, false) => "type: directory, path: ...",
+                    (false, true) => "directory: ...",
+                    (true, false) => "type: memory",
+                    (true, true) => "memory: true",
+                };
                 format!("write `{key}: {{{form}}}`")
             }
             Value::String(string) if accepts("object") => match self.type_names().as_slice() {

@@ -16,8 +16,9 @@ use super::service_command;
     disable_help_subcommand = true
 )]
 pub(crate) struct RunArgs {
-    /// Write one identity to this directory instead
-    /// of running the services of the file
+    /// Write one identity to this directory instead of
+    /// running the `services` of the file. Its `outputs`
+    /// still run
     #[arg(long, value_name = "DIR", verbatim_doc_comment)]
     pub(crate) destination_dir: Option<String>,
     #[command(flatten)]

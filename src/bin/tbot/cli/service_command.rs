@@ -42,7 +42,7 @@ const LEGACY_COMMAND: ServiceCommand = ServiceCommand {
         pointer: "/services",
         flag_type: FlagType::String,
         requirement: Requirement::Optional,
-        help: "Write one identity to this directory instead\nof running the services of the file",
+        help: "Write one identity to this directory instead of\nrunning the `services` of the file. Its `outputs`\nstill run",
     }]],
 };
 
