@@ -142,6 +142,9 @@ pub enum StoreError {
     /// The SQLite file does not exist.
     #[error("{0} does not exist")]
     Missing(PathBuf),
+    /// A SQLite file, or the inbox next to it, was not created by this program.
+    #[error("{0} is not a store of prehog")]
+    NotAStore(PathBuf),
     /// The SQLite file cannot be created.
     #[error("cannot create {path}: {error}")]
     Create {
@@ -265,6 +268,7 @@ impl StoreError {
             self,
             Self::Schema(_)
                 | Self::NoRootCertificates(_)
+                | Self::NotAStore(_)
                 | Self::NewerVersion { .. }
                 | Self::UnknownCluster { .. }
                 | Self::QuorumTooLarge { .. }

@@ -27,13 +27,16 @@ use crate::day::{Day, Week};
 use crate::schema::EventSchema;
 use crate::start::Submission;
 use connection::{
-    LOG_INDEX_SUFFIX, LOG_SUFFIX, OpenFile, count_from_sql, create, wait_while_busy, with_suffix,
+    FileKind, IfEmpty, LOG_INDEX_SUFFIX, LOG_SUFFIX, OpenFile, count_from_sql, create, wait_while_busy,
+    with_suffix,
 };
 use inbox::{INBOX_SUFFIX, Inbox};
 
 /// How many submissions the inbox may hold before `append` itself folds them. Reached if no process folds, or if more
 /// submissions arrive than can be counted.
 const INBOX_LIMIT: i64 = 4 * FOLD_BATCH as i64;
+
+const KIND: FileKind = FileKind { migrations: migrations::SQLITE, table: "tallies" };
 
 /// The suffixes of the files next to a store that is, or was, in use.
 const STORE_SUFFIXES: [&str; 3] = [LOG_SUFFIX, LOG_INDEX_SUFFIX, INBOX_SUFFIX];
@@ -54,23 +57,27 @@ impl Sqlite {
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be opened or migrated, or was written by a newer version of this program.
+    /// Returns an error if the file cannot be opened or migrated, or was written by another program or a newer version of this one.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         create(path).map_err(|error| StoreError::Create { path: path.to_owned(), error })?;
-        Self::open_existing(path)
+        Self::open_file(path, IfEmpty::Create)
     }
 
     /// Opens a file. Creates only its inbox if that does not exist.
     ///
     /// # Errors
     ///
-    /// Returns an error if the file does not exist, and for the same reasons as [`open`](Self::open).
+    /// Returns an error if the file does not exist or is empty, and for the same reasons as [`open`](Self::open).
     pub fn open_existing(path: &Path) -> Result<Self, StoreError> {
         if !path.exists() {
             return Err(StoreError::Missing(path.to_owned()));
         }
+        Self::open_file(path, IfEmpty::Refuse)
+    }
+
+    fn open_file(path: &Path, if_empty: IfEmpty) -> Result<Self, StoreError> {
         let schema = EventSchema::embedded()?;
-        let mut file = OpenFile::open(path, migrations::SQLITE)?;
+        let mut file = OpenFile::open(path, &KIND, if_empty)?;
         tallies::ensure_facets(&mut file.connection, schema)?;
         let inbox = Inbox::open(schema, path, last_folded_epoch(&file.connection)?)?;
         Ok(Self { schema, file, inbox, inbox_len: 0, repeated: 0 })

@@ -106,6 +106,55 @@ fn a_file_of_a_newer_version_is_not_opened() {
     }
 }
 
+/// A wrong path must not change the file of another program, not even its journal mode.
+#[test]
+fn a_file_of_another_program_is_refused_and_stays_as_it_is() {
+    let tables = "CREATE TABLE customers (name TEXT); INSERT INTO customers VALUES ('x')";
+    let version = "CREATE TABLE customers (name TEXT); PRAGMA user_version = 5";
+    let name = "CREATE TABLE tallies (n TEXT); CREATE TABLE arrived_even (n TEXT)";
+    let files = [Some(tables), Some(version), Some(name), None];
+    for content in files {
+        for name in [STORE, INBOX] {
+            let directory = tempfile::tempdir().unwrap();
+            let (url, path) = (sqlite_in(directory.path()), directory.path().join(name));
+            if name == INBOX {
+                drop(url.open().unwrap());
+                std::fs::remove_file(&path).unwrap();
+            }
+            match content {
+                Some(sql) => rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap(),
+                None => std::fs::write(&path, "not a database\n").unwrap(),
+            }
+            let before = std::fs::read(&path).unwrap();
+            for opened in [url.open(), url.open_existing()] {
+                let refused = matches!(opened, Err(StoreError::NotAStore(refused)) if refused == path);
+                assert!(refused, "{name}: {content:?}");
+            }
+            assert_eq!(std::fs::read(&path).unwrap(), before, "{name}: {content:?}");
+            assert!(name == INBOX || !directory.path().join(INBOX).exists(), "{content:?}");
+        }
+    }
+}
+
+/// Such as a file that another program has just created, or one that was left when the first start was interrupted.
+#[test]
+fn an_empty_file_becomes_a_store_only_where_one_may_be_created() {
+    for journal_mode in [None, Some("wal")] {
+        let directory = tempfile::tempdir().unwrap();
+        let (url, path) = (sqlite_in(directory.path()), directory.path().join(STORE));
+        std::fs::write(&path, "").unwrap();
+        if let Some(mode) = journal_mode {
+            rusqlite::Connection::open(&path).unwrap().pragma_update(None, "journal_mode", mode).unwrap();
+        }
+        let before = std::fs::read(&path).unwrap();
+        assert!(matches!(url.open_existing(), Err(StoreError::NotAStore(_))), "{journal_mode:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        let mut store = url.open().unwrap();
+        store.append(&[submission(1, MONDAY)]).unwrap();
+        assert_eq!(stored(&url).len(), 1);
+    }
+}
+
 /// As docs/operating-prehog.md recommends: while prehog runs, and with a restore without the inbox.
 #[test]
 fn a_backup_of_an_open_store_is_complete_and_can_be_restored() {

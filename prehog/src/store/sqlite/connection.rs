@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::store::backend::StoreError;
 
@@ -40,6 +40,24 @@ pub(super) const LOG_INDEX_SUFFIX: &str = "-shm";
 /// of SQLite.
 static OPENING: Mutex<()> = Mutex::new(());
 
+/// One of the kinds of files that this program creates: the main file of a store or its inbox.
+pub(super) struct FileKind {
+    /// The migrations that create it, in order.
+    pub(super) migrations: &'static [&'static str],
+    /// A table that the first of them creates and all later versions have, by which such a file is told from one of another
+    /// program.
+    pub(super) table: &'static str,
+}
+
+/// What to do with a file that has no tables yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IfEmpty {
+    /// Create the tables.
+    Create,
+    /// Refuse it, as a file of another program.
+    Refuse,
+}
+
 /// An open file.
 pub(super) struct OpenFile {
     pub(super) connection: Connection,
@@ -53,13 +71,18 @@ pub(super) struct OpenFile {
 type Identity = (u64, u64);
 
 impl OpenFile {
-    /// Opens an existing file, or an empty one, and applies the migrations that it does not have yet.
-    pub(super) fn open(path: &Path, migrations: &[&str]) -> Result<Self, StoreError> {
+    /// Opens an existing file and applies the migrations that it does not have yet. Does not change a file of another program.
+    pub(super) fn open(path: &Path, kind: &FileKind, if_empty: IfEmpty) -> Result<Self, StoreError> {
         let mut connection = {
             let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
-            connect(path)?
+            let connection = connect(path)?;
+            if !is_of_kind(&connection, kind, if_empty)? {
+                return Err(StoreError::NotAStore(path.to_owned()));
+            }
+            configure(&connection)?;
+            connection
         };
-        migrate(&mut connection, migrations)?;
+        migrate(&mut connection, kind.migrations)?;
         let log = with_suffix(path, LOG_SUFFIX);
         let paths = [path.to_owned(), log.clone(), with_suffix(path, LOG_INDEX_SUFFIX)];
         let identities = paths.map(|path| {
@@ -163,6 +186,28 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_handler(Some(wait_while_busy))?;
+    Ok(connection)
+}
+
+/// Returns true if this program created the file as one of the kind, or if it is empty and may become such a file.
+fn is_of_kind(connection: &Connection, kind: &FileKind, if_empty: IfEmpty) -> Result<bool, StoreError> {
+    // One statement, so that another process cannot create the tables in between.
+    let found = connection.query_row(
+        "SELECT count(*), count(*) FILTER (WHERE type = 'table' AND name = ?1),
+                (SELECT user_version FROM pragma_user_version)
+         FROM sqlite_schema",
+        [kind.table],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    );
+    match found {
+        Ok((0_i64, _, 0_i64)) => Ok(if_empty == IfEmpty::Create),
+        Ok((_, has_table, version)) => Ok(has_table && version > 0),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn configure(connection: &Connection) -> Result<(), StoreError> {
     let journal_mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if journal_mode != "wal" {
@@ -175,7 +220,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "cache_size", -8192)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.set_prepared_statement_cache_capacity(32);
-    Ok(connection)
+    Ok(())
 }
 
 /// Replaces SQLite's own busy handler, whose delays grow to a tenth of a second: too long while a sender waits.

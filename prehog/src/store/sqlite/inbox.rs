@@ -12,7 +12,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, TransactionBehavior, params};
 use serde::Serializer as _;
 
-use super::connection::{OpenFile, create_next_to, with_suffix};
+use super::connection::{FileKind, IfEmpty, OpenFile, create_next_to, with_suffix};
 use crate::day::Day;
 use crate::schema::EventSchema;
 use crate::start::{PropertyValue, Start, Submission};
@@ -21,6 +21,8 @@ use crate::store::migrations;
 
 /// Appended to the name of the main file for the name of the inbox.
 pub(super) const INBOX_SUFFIX: &str = ".inbox";
+
+const KIND: FileKind = FileKind { migrations: migrations::INBOX, table: "arrived_even" };
 
 /// The length of an id in bytes.
 const ID_LEN: usize = 16;
@@ -63,7 +65,7 @@ impl Inbox {
         if let Err(error) = create_next_to(main, &path) {
             return Err(StoreError::Create { path, error });
         }
-        let mut file = OpenFile::open(&path, migrations::INBOX)?;
+        let mut file = OpenFile::open(&path, &KIND, IfEmpty::Create)?;
         if current_epoch(&file.connection)? <= last_folded {
             // The file is new, or was replaced by an old copy. The submissions in it were counted long ago.
             let transaction = file.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
