@@ -138,7 +138,7 @@ pub enum StoreError {
     Schema(#[from] SchemaError),
     /// SQLite failed.
     #[error("the SQLite store failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
     /// The SQLite file does not exist.
     #[error("{0} does not exist")]
     Missing(PathBuf),
@@ -256,7 +256,7 @@ pub enum StoreError {
     #[error("the store contains unexpected data: {0}")]
     UnexpectedData(String),
     /// The export cannot be written.
-    #[error("cannot write the export: {0}")]
+    #[error("cannot write the export")]
     Export(#[from] std::io::Error),
 }
 
@@ -275,6 +275,13 @@ impl StoreError {
                 | Self::NotOnCluster(_)
                 | Self::OnOtherCluster { .. }
         )
+    }
+}
+
+/// Without the error as a source, whose own source repeats it.
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
     }
 }
 

@@ -88,7 +88,7 @@ pub enum StartWriterError {
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// The system cannot start a thread.
-    #[error("cannot start a thread for the store: {0}")]
+    #[error("cannot start a thread for the store")]
     Thread(#[from] std::io::Error),
 }
 

@@ -232,7 +232,11 @@ fn a_server_without_its_store_does_not_report_that_it_receives_events() {
     let output = run(directory.path(), &["serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(1));
     let log = String::from_utf8(output.stderr).unwrap();
-    assert!(log.contains(STORE) && !log.contains("receiving events"), "{log}");
+    assert!(
+        log.starts_with("error: cannot open sqlite:events.db: ") && !log.contains("receiving events"),
+        "{log}"
+    );
+    assert_eq!(log.matches("unable to open database file").count(), 1, "{log}");
 }
 
 #[test]

@@ -24,8 +24,13 @@ fn open_existing(store: &StoreUrl) -> anyhow::Result<Box<dyn Store>> {
         StoreError::Missing(_) => {
             anyhow!("{store} does not exist; pass the same --store as to `prehog serve`")
         }
-        error => anyhow::Error::new(error).context(format!("cannot open {store}")),
+        error => cannot_open(store, error),
     })
+}
+
+/// Adds to an error which store cannot be opened.
+pub(crate) fn cannot_open(store: &StoreUrl, error: StoreError) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!("cannot open {store}"))
 }
 
 /// `prehog report`: writes a report.

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use prehog::clock::Clock;
 use prehog::limits::TrustedProxies;
-use prehog::server::Listeners;
+use prehog::server::{Listeners, ServeError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
+use crate::commands::cannot_open;
 
 /// Runs the server, and returns when it has stopped.
 pub(crate) fn serve(args: ServeArgs, clock: Clock) -> anyhow::Result<()> {
@@ -45,7 +46,11 @@ async fn run(args: ServeArgs, clock: Clock) -> anyhow::Result<()> {
         }
         tracing::info!("shutting down");
     };
-    Ok(prehog::serve(listeners, args.store.store, options, stop).await?)
+    let store = args.store.store;
+    prehog::serve(listeners, store.clone(), options, stop).await.map_err(|error| match error {
+        ServeError::Store(error) => cannot_open(&store, error),
+        error => error.into(),
+    })
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
