@@ -25,10 +25,10 @@ const MIN_PRECISION: u64 = 10;
 const COLUMN_WIDTH: f64 = 0.8;
 
 /// Draws a bar with the share of each of the first rows, and a column for each of their weeks.
-pub(super) fn bars(title: &str, table: &Table, total: u64, compares: bool) -> Markup {
+pub(super) fn bars(title: &str, table: &Table, total: Option<u64>, compares: bool) -> Markup {
     let rows = &table.rows;
     let shown = &rows[..rows.len().min(MAX_BARS)];
-    let max = shown.iter().map(|row| row.starts).max().unwrap_or(0);
+    let max = shown.iter().filter_map(|row| row.starts).max().unwrap_or(0);
     html! {
         div.head aria-hidden="true" {
             span.numbers {
@@ -43,11 +43,15 @@ pub(super) fn bars(title: &str, table: &Table, total: u64, compares: bool) -> Ma
                     span.label { (row.value) }
                     span.numbers {
                         @if compares { span.change { (change_of(row, table.max_hidden)) } }
-                        span.share { (share(row.starts, total)) }
-                        strong.starts { (number(row.starts)) }
+                        span.share { (share_of(row.starts, total)) }
+                        strong.starts { (cell(row.starts)) }
                     }
                     span.plot aria-hidden="true" {
-                        span.track { span.bar style={ "width:" (percent(row.starts, max).max(0.3)) "%" } {} }
+                        span.track {
+                            @if let Some(starts) = row.starts {
+                                span.bar style={ "width:" (percent(starts, max).max(0.3)) "%" } {}
+                            }
+                        }
                         (trend(&row.weeks))
                     }
                 }
@@ -150,6 +154,16 @@ pub(super) fn share(part: u64, total: u64) -> String {
     format!("{}.{}%", tenths / 10, tenths % 10)
 }
 
+/// Like [`share`], for numbers that may be hidden.
+pub(super) fn share_of(part: Option<u64>, total: Option<u64>) -> String {
+    part.zip(total).map_or_else(|| "–".to_owned(), |(part, total)| share(part, total))
+}
+
+/// Formats a number that may be hidden.
+pub(super) fn cell(starts: Option<u64>) -> String {
+    starts.map_or_else(|| "hidden".to_owned(), number)
+}
+
 /// The change from an earlier number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
@@ -172,7 +186,8 @@ impl Change {
         if max_hidden > 0 && now.abs_diff(before) <= max_hidden {
             return Self::Similar;
         }
-        if max_hidden > before / MIN_PRECISION {
+        // A number that is rounded down to 0 is not known to be 0.
+        if max_hidden > before / MIN_PRECISION || (max_hidden > 0 && now == 0) {
             let is_increase = now > before;
             let (before, now) =
                 if is_increase { (before + max_hidden, now) } else { (before, now + max_hidden) };
@@ -210,8 +225,8 @@ impl Display for Change {
 
 /// Formats the change of a row from the period before.
 pub(super) fn change_of(row: &Row, max_hidden: u64) -> String {
-    row.before
-        .map_or_else(|| "–".to_owned(), |before| Change::between(before, row.starts, max_hidden).to_string())
+    let now = row.starts.unwrap_or(0);
+    row.before.map_or_else(|| "–".to_owned(), |before| Change::between(before, now, max_hidden).to_string())
 }
 
 /// Formats a change in percent, or as a factor from 10 on, rounded down.
@@ -294,6 +309,6 @@ mod tests {
         assert_eq!([between(10, 120), between(240, 120)], [at_least("+1%"), at_least("−5%")]);
         assert_eq!([between(10, 2000), between(1079, 2000)], [at_least("×16"), at_least("+68%")]);
         assert_eq!(between(1080, 1200), Relative("+11%".to_owned()));
-        assert_eq!(between(1100, 0), Relative("−100%".to_owned()));
+        assert_eq!(between(1100, 0), at_least("−90%"), "0 to 108");
     }
 }

@@ -65,7 +65,7 @@ impl Csv {
 
     fn table(&mut self, report: &Report, name: &str, by: &str, table: &Table) {
         for row in &table.rows {
-            self.row([name, &row.value, by, ""], Some(row.starts), report.before.map(|_| row.before));
+            self.row([name, &row.value, by, ""], row.starts, report.before.map(|_| row.before));
             for (week, starts) in report.weeks.iter().zip(&row.weeks) {
                 self.row([name, &row.value, by, &week.from.to_string()], *starts, None);
             }
@@ -73,7 +73,7 @@ impl Csv {
         if table.more_values > 0 {
             self.row(
                 [name, &format!("({} more values)", table.more_values), by, ""],
-                Some(table.more_starts),
+                table.more_starts,
                 None,
             );
         }

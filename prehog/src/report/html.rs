@@ -3,7 +3,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::chart::{Change, bars, change_of, columns, number, number_of, percent, share};
+use super::chart::{Change, bars, cell, change_of, columns, number, number_of, percent, share, share_of};
 use super::model::{Count, Report};
 use super::navigation::Navigation;
 use super::section::{Content, CrossTable, Group, Row, Section, Table};
@@ -154,7 +154,8 @@ fn notes(report: &Report) -> Markup {
                 }
                 @if let Some(before) = &report.before {
                     li {
-                        "Changes are relative to the same number of weeks before: " (before.since) " to " (before.until) "."
+                        "Changes are relative to the same number of weeks before: " (before.since) " to " (before.until) ". A value that "
+                        "is shown only in those weeks is listed, too."
                         @if report.min_group > 1 {
                             " The rounding limits what can be said: ≈ means that it may explain the whole difference, and min. "
                             "precedes the smallest change that it leaves possible if the true one may be much larger."
@@ -203,10 +204,6 @@ fn folded(title: &str, head: &[String], rows: &[Vec<String>]) -> Markup {
             }
         }
     }
-}
-
-fn cell(starts: Option<u64>) -> String {
-    starts.map_or_else(|| "hidden".to_owned(), number)
 }
 
 fn days(report: &Report) -> Markup {
@@ -297,7 +294,15 @@ fn group_of(report: &Report, section: &Section, group: &Group) -> Markup {
     html! {
         div.group {
             @if let Some(name) = &group.name {
-                h3 { (name) " " span { (number(group.starts)) " starts" } }
+                h3 {
+                    (name) " "
+                    span {
+                        @match group.starts {
+                            Some(starts) => { (number(starts)) " starts" }
+                            None => { "number of starts hidden" }
+                        }
+                    }
+                }
             }
             (bars(&title, &group.table, group.starts, compares))
             (folded_table(report, &title, &group.table, group.starts))
@@ -308,7 +313,7 @@ fn group_of(report: &Report, section: &Section, group: &Group) -> Markup {
     }
 }
 
-fn folded_table(report: &Report, title: &str, table: &Table, total: u64) -> Markup {
+fn folded_table(report: &Report, title: &str, table: &Table, total: Option<u64>) -> Markup {
     let mut head: Vec<String> = ["Value", "Starts", "Share"].map(str::to_owned).into();
     if report.before.is_some() {
         head.extend(["Before", "Change"].map(str::to_owned));
@@ -318,15 +323,15 @@ fn folded_table(report: &Report, title: &str, table: &Table, total: u64) -> Mark
     if table.more_values > 0 {
         rows.push(vec![
             format!("{} more values", number_of(table.more_values)),
-            number(table.more_starts),
-            share(table.more_starts, total),
+            cell(table.more_starts),
+            share_of(table.more_starts, total),
         ]);
     }
     folded(title, &head, &rows)
 }
 
-fn cells(report: &Report, table: &Table, row: &Row, total: u64) -> Vec<String> {
-    let mut cells = vec![row.value.clone(), number(row.starts), share(row.starts, total)];
+fn cells(report: &Report, table: &Table, row: &Row, total: Option<u64>) -> Vec<String> {
+    let mut cells = vec![row.value.clone(), cell(row.starts), share_of(row.starts, total)];
     if report.before.is_some() {
         cells.extend([cell(row.before), change_of(row, table.max_hidden)]);
     }

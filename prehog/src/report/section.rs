@@ -59,8 +59,8 @@ pub struct Group {
     /// The name of the implementation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// All starts of the group; shares are percentages of them.
-    pub starts: u64,
+    /// All starts of the group, or `None` if there are too few; shares are percentages of them.
+    pub starts: Option<u64>,
     /// The starts with each value.
     pub table: Table,
     /// The starts with each combination of values, if a start can have several values.
@@ -71,13 +71,13 @@ pub struct Group {
 /// The number of starts per value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Table {
-    /// The values that are shown in any week: ranges and use cases in their order, others in descending order of their
-    /// starts. At most [`MAX_ROWS`].
+    /// The values that are shown in any week, or in any week before if the report compares: ranges and use cases in their order,
+    /// others in descending order of their starts, and then of those before. At most [`MAX_ROWS`].
     pub rows: Vec<Row>,
     /// The number of further values.
     pub more_values: usize,
-    /// The starts of the further values.
-    pub more_starts: u64,
+    /// The starts of the further values, or `None` if there are too few.
+    pub more_starts: Option<u64>,
     /// By how much the starts of a row can be too small, because each number of a week is rounded down.
     pub max_hidden: u64,
 }
@@ -87,8 +87,8 @@ pub struct Table {
 pub struct Row {
     /// The value.
     pub value: String,
-    /// The starts in the weeks in which the value is shown.
-    pub starts: u64,
+    /// The starts in the weeks in which the value is shown, or `None` if there is no such week.
+    pub starts: Option<u64>,
     /// The starts in the period before, or `None` if there are too few, or if the report does not compare with it.
     pub before: Option<u64>,
     /// The starts in each week, or `None` if there are too few.
@@ -280,7 +280,7 @@ impl Counts<'_> {
         all
     }
 
-    /// Makes the groups that have any starts: implementations in the order of their versions, then others.
+    /// Makes the groups that have any rows: implementations in the order of their versions, then others.
     fn groups(&self, divided: BTreeMap<Option<String>, SeriesByValue>, value: &FacetValue) -> Vec<Group> {
         let implementations = self.schema.properties.iter().map(|property| &property.rule.implementations);
         let names: Vec<&str> =
@@ -309,7 +309,7 @@ impl Counts<'_> {
             }
             _ => (self.table(series, Some(value)), None),
         };
-        (!table.rows.is_empty()).then_some(Group { name, starts, table, combinations })
+        (!table.rows.is_empty()).then_some(Group { name, starts: self.shown(starts), table, combinations })
     }
 
     /// Returns a sum of rounded numbers, of which 0 means that there are too few starts.
@@ -336,22 +336,24 @@ impl Counts<'_> {
 
     /// Makes a table. `counted` says what its values are: ranges and use cases have a fixed order.
     fn table(&self, series: SeriesByValue, counted: Option<&FacetValue>) -> Table {
+        // The number before reveals nothing about a value without a shown number: a report on the weeks before has both.
         let mut rows: Vec<Row> = series
             .into_iter()
-            .filter(|(_, series)| series.total() > 0)
+            .filter(|(_, series)| series.total() > 0 || (self.compares && series.before > 0))
             .map(|(value, series)| Row {
                 value,
-                starts: series.total(),
+                starts: self.shown(series.total()),
                 before: self.shown(series.before).filter(|_| self.compares),
                 weeks: series.weeks.iter().map(|starts| self.shown(*starts)).collect(),
             })
             .collect();
-        rows.sort_by_key(|row| order(&row.value, row.starts, counted));
+        rows.sort_by_key(|row| (position(&row.value, counted), Reverse((row.starts, row.before))));
         let more = rows.split_off(rows.len().min(MAX_ROWS));
+        let more_starts = more.iter().filter_map(|row| row.starts).sum();
         Table {
             rows,
             more_values: more.len(),
-            more_starts: more.iter().map(|row| row.starts).sum(),
+            more_starts: if more.is_empty() { Some(0) } else { self.shown(more_starts) },
             max_hidden: max_hidden(self.min_group, u64::try_from(self.weeks.len()).unwrap_or(0)),
         }
     }
@@ -376,7 +378,7 @@ impl Counts<'_> {
             })
             .filter(|row| row.cells.iter().flatten().any(|starts| *starts > 0))
             .collect();
-        rows.sort_by_key(|row| order(&row.value, row.starts, Some(value)));
+        rows.sort_by_key(|row| (position(&row.value, Some(value)), Reverse(row.starts)));
         rows.truncate(MAX_ROWS);
         // Use cases of which nothing is shown have no column.
         let is_shown: Vec<bool> = (0..columns.len())
@@ -437,15 +439,15 @@ fn per_use_case(combinations: &SeriesByValue, use_cases: &UseCases) -> SeriesByV
     counts
 }
 
-/// Returns the position of a value in a table: ranges and use cases have a fixed order.
-fn order(value: &str, starts: u64, counted: Option<&FacetValue>) -> (usize, Reverse<u64>) {
+/// Returns the position of a value in a table: ranges and use cases have a fixed order, and all others the same position.
+fn position(value: &str, counted: Option<&FacetValue>) -> usize {
     let position = match counted {
         Some(FacetValue::Range(_)) => RANGES.iter().position(|(_, name)| *name == value),
         Some(FacetValue::UseCases(use_cases)) => use_cases.names().position(|name| name == value),
         // A stable sort: values with equal numbers stay in alphabetical order.
         _ => None,
     };
-    (position.unwrap_or(usize::MAX), Reverse(starts))
+    position.unwrap_or(usize::MAX)
 }
 
 /// Returns the first sentence of a description. The rest is about the event and not about its values.

@@ -1,5 +1,7 @@
 //! What two reports, or a report and the weeks before it, show together.
 
+use std::collections::BTreeMap;
+
 use prehog::day::Week;
 use prehog::report::{DEFAULT_WEEKS, Format, Group, Report, Row, WeekRange};
 
@@ -25,7 +27,7 @@ fn comparing_reports_reveals_no_small_group() {
             Report::from_store(&mut *opened, WeekRange { first: first.plus(from), last: first.plus(to) }, 10)
                 .unwrap();
         let mut rows = report.groups("join_type").iter().flat_map(|group| &group.table.rows);
-        rows.find(|row| row.value == "tpm").map_or(0, |row| row.starts)
+        rows.find(|row| row.value == "tpm").and_then(|row| row.starts).unwrap_or(0)
     };
     assert_eq!(starts(0, 2), 90);
     assert_eq!(starts(0, 3) - starts(0, 2), 0);
@@ -50,7 +52,7 @@ fn a_report_compares_with_the_weeks_before_only_if_all_have_starts() {
         Some((190, weeks.first_day().plus(-1)))
     );
     let row = one_shot(&compared);
-    assert_eq!((row.starts, row.before), (330, Some(130)));
+    assert_eq!((row.starts, row.before), (Some(330), Some(130)));
     assert_eq!(row.weeks, [Some(140), Some(190)]);
     // The first of the three weeks before has no starts.
     let longer = report(WeekRange { first: weeks.first.plus(-1), ..weeks });
@@ -98,6 +100,82 @@ fn a_hidden_number_of_the_weeks_before_is_marked() {
     assert!(earlier.contains("\njoin_type,github,,,20,,\n"), "{earlier}");
 }
 
+/// The largest loss is that of a value, or of an implementation, that nobody uses any more.
+#[test]
+fn a_value_that_is_shown_only_in_the_weeks_before_is_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = sqlite_in(directory.path()).open().unwrap();
+    let weeks = WeekRange::ending(last_week(), 1);
+    for (week, version, join_type, first, starts) in [
+        (weeks.before(), "0.1.0", "github", 0, 200),
+        (weeks.before(), "18.2.0", "gitlab", 1000, 200),
+        (weeks.before(), "18.2.0", "tpm", 2000, 9),
+        (weeks, "0.1.0", "github", 3000, 400),
+        (weeks, "0.1.0", "gitlab", 4000, 9),
+    ] {
+        fill(&mut *store, week.first_day(), version, join_type, first, starts);
+    }
+    let report = Report::from_store(&mut *store, weeks, 10).unwrap();
+    let numbers = |facet: &str| -> Vec<(String, Option<u64>, Option<u64>)> {
+        let rows = report.groups(facet).iter().flat_map(|group| &group.table.rows);
+        rows.map(|row| (row.value.clone(), row.before, row.starts)).collect()
+    };
+    let row = |value: &str, before, starts| (value.to_owned(), before, starts);
+    assert_eq!(numbers("join_type"), [row("github", Some(200), Some(400)), row("gitlab", Some(200), None)]);
+    assert_eq!(numbers("version"), [row("0.1.0", Some(200), Some(400)), row("18.2.0", Some(200), None)]);
+    assert_eq!(
+        report.groups("version").iter().map(|group| group.starts).collect::<Vec<_>>(),
+        [Some(400), None]
+    );
+    assert!(report.render(Format::Csv).contains("\njoin_type,gitlab,,,,200,hidden\n"));
+    // Up to 9 starts of the value may be hidden.
+    let page = report.render(Format::Html);
+    assert!(page.contains("min. −95%") && !page.contains("−100%"), "{page}");
+    // Without a comparison, there is nothing to say about the value.
+    let alone = Report::with_current_week(&mut *store, weeks, 10).unwrap();
+    assert!(!alone.render(Format::Json).contains("gitlab"));
+}
+
+/// So a report shows nothing about the weeks before that their own report does not show.
+#[test]
+fn the_numbers_before_are_those_of_the_report_on_the_weeks_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = sqlite_in(directory.path()).open().unwrap();
+    let weeks = WeekRange::ending(last_week(), 3);
+    let mut next = 0;
+    for (index, week) in (0_u32..).zip(weeks.before().weeks().chain(weeks.weeks())) {
+        for (number, version) in (0_u32..).zip(["0.1.0", "0.2.0", "18.1.0", "18.2.0"]) {
+            for (other, join_type) in (0_u32..).zip(["github", "gitlab", "tpm", "iam"]) {
+                // Some are shown in no week, others in each, and one join method only in the weeks before.
+                let is_lost = join_type == "iam" && index >= 3;
+                let starts = if is_lost { 2 } else { (index * 7 + number * 11 + other * 5) * 13 % 23 };
+                fill(&mut *store, week.first_day(), version, join_type, next, starts);
+                next += starts;
+            }
+        }
+    }
+    let numbers = |report: &Report, number: fn(&Row) -> Option<u64>| -> BTreeMap<String, u64> {
+        let mut numbers = BTreeMap::new();
+        for section in &report.sections {
+            for group in report.groups(&section.name) {
+                for (kind, table) in [("", Some(&group.table)), ("combined", group.combinations.as_ref())] {
+                    for row in table.into_iter().flat_map(|table| &table.rows) {
+                        let key = format!("{} {:?} {kind} {}", section.name, group.name, row.value);
+                        numbers.extend(number(row).map(|number| (key, number)));
+                    }
+                }
+            }
+        }
+        numbers
+    };
+    let report = Report::from_store(&mut *store, weeks, 10).unwrap();
+    let before = Report::from_store(&mut *store, weeks.before(), 10).unwrap();
+    assert!(report.before.is_some());
+    assert_eq!(numbers(&report, |row| row.before), numbers(&before, |row| row.starts));
+    let is_lost = |row: &Row| row.starts.is_none().then_some(0);
+    assert!(!numbers(&report, is_lost).is_empty());
+}
+
 /// A receiver that was installed on a Saturday has a first week of two days.
 #[test]
 fn a_report_does_not_compare_with_a_week_that_may_be_incomplete() {
@@ -137,7 +215,10 @@ fn a_change_that_rounding_may_explain_is_not_shown_as_a_percentage() {
     let report = Report::from_store(&mut *store, weeks, 10).unwrap();
     let [Group { table, .. }] = report.groups("join_type") else { panic!("no join methods") };
     let numbers: Vec<_> = table.rows.iter().map(|row| (row.value.as_str(), row.before, row.starts)).collect();
-    assert_eq!(numbers, [("github", Some(3600), 3960), ("tpm", Some(120), 240), ("iam", Some(240), 120)]);
+    assert_eq!(
+        numbers,
+        [("github", Some(3600), Some(3960)), ("tpm", Some(120), Some(240)), ("iam", Some(240), Some(120))]
+    );
     assert_eq!(table.max_hidden, 9 * 12);
     let page = report.render(Format::Html);
     let join_methods = page.split("id=\"join-type\"").nth(1).unwrap().split("</ul>").next().unwrap();
