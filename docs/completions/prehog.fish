@@ -39,7 +39,7 @@ complete -c prehog -n "__fish_prehog_using_subcommand serve" -l listen -d 'Addre
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l report-listen -d 'Address (IP:PORT) to serve the report on [default: not served]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l metrics-listen -d 'Address (IP:PORT) to serve metrics on [default: not served]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l min-group -d 'Hide groups with fewer than N starts in a week; at least 10' -r
-complete -c prehog -n "__fish_prehog_using_subcommand serve" -l retain-days -d 'Keep starts for at most N days (7 or more) [default: keep them forever]' -r
+complete -c prehog -n "__fish_prehog_using_subcommand serve" -l retain-days -d 'Keep starts for at most N days (14 or more) [default: keep them forever]' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l max-store-mib -d 'Maximum size of the store in MiB; 0 for no limit' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l rate-limit -d 'Requests per minute and client; 0 for no limit' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l trusted-proxy -d 'Address of a proxy whose X-Forwarded-For is trusted; can be repeated' -r
@@ -63,7 +63,7 @@ complete -c prehog -n "__fish_prehog_using_subcommand backup" -l log-format -d '
 json\t''"
 complete -c prehog -n "__fish_prehog_using_subcommand backup" -s h -l help -d 'Print help'
 complete -c prehog -n "__fish_prehog_using_subcommand retain" -l store -d 'Store of the events: sqlite:PATH or clickhouse:https://HOST:8443/DATABASE [env: PREHOG_STORE]' -r
-complete -c prehog -n "__fish_prehog_using_subcommand retain" -l days -d 'Keep starts for at most N days (7 or more)' -r
+complete -c prehog -n "__fish_prehog_using_subcommand retain" -l days -d 'Keep starts for at most N days (14 or more)' -r
 complete -c prehog -n "__fish_prehog_using_subcommand retain" -l log-format -d 'Format of the log: text or json' -r -f -a "text\t''
 json\t''"
 complete -c prehog -n "__fish_prehog_using_subcommand retain" -s h -l help -d 'Print help'

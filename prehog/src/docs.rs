@@ -8,7 +8,8 @@ use crate::schema::EventSchema;
 use crate::server::{DEFAULT_RATE_LIMIT, retention};
 use crate::start::{OTHER, PropertyValue};
 use crate::store::{
-    DAY_END_GRACE, DEFAULT_STORE, ID_RETENTION_DAYS, MAX_DISTINCT_VALUES, MAX_FOLD_DELAY, TRUSTED_AFTER_DAYS,
+    DAY_END_GRACE, DEFAULT_STORE, ID_RETENTION_DAYS, MAX_DISTINCT_VALUES, MAX_FOLD_DELAY, MIN_RETENTION_DAYS,
+    TRUSTED_AFTER_DAYS,
 };
 use crate::validation::TIMESTAMP_TOLERANCE;
 
@@ -34,6 +35,7 @@ pub fn storage_section(schema: &EventSchema) -> String {
         cleanup_delay_hours = CLEANUP_DELAY_HOURS,
         limited = names(&limited),
         max_values = MAX_DISTINCT_VALUES,
+        min_retention_days = MIN_RETENTION_DAYS,
         trusted_days = TRUSTED_AFTER_DAYS,
         fold_delay = MAX_FOLD_DELAY.as_secs(),
         default_store = DEFAULT_STORE,
@@ -63,6 +65,7 @@ mod tests {
             "`sqlite:prehog.db`",
             "fewer than 10 starts",
             "first 1000 different",
+            "at least 14)",
             "last 7 days",
             "12 complete weeks",
             "600 requests",

@@ -22,7 +22,7 @@ pub use backend::{
 };
 pub use clickhouse::{ClickHouse, ClickHouseUrl};
 pub use distinct_values::MAX_DISTINCT_VALUES;
-pub use expiry::{DAY_END_GRACE, TRUSTED_AFTER_DAYS, first_open_day, first_retained_day};
+pub use expiry::{DAY_END_GRACE, MIN_RETENTION_DAYS, TRUSTED_AFTER_DAYS, first_open_day, first_retained_day};
 pub use maintenance::MAX_FOLD_DELAY;
 pub use sqlite::Sqlite;
 pub use url::{DEFAULT_STORE, ParseStoreUrlError, StoreUrl};

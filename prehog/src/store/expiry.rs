@@ -18,6 +18,10 @@ pub fn first_open_day(now: SystemTime) -> Day {
     Day::of(now.checked_sub(DAY_END_GRACE).unwrap_or(now))
 }
 
+/// The minimum number of days for which starts are kept. A report shows the last complete week until the next one is complete, so with
+/// fewer days, starts could be removed before or while their week is shown.
+pub const MIN_RETENTION_DAYS: u32 = 14;
+
 /// Returns the first day that is kept if starts are kept for `days` days. It is a Monday, because weeks are removed as a
 /// whole: a report never contains a part of a week. A week is removed before any of its days is older than `days` days.
 pub fn first_retained_day(today: Day, days: NonZeroU32) -> Day {
@@ -64,6 +68,21 @@ mod tests {
             assert!(today - first.0 <= i32::try_from(days).unwrap());
             assert_eq!(first.week().first_day(), first);
         }
+    }
+
+    /// At any hour of any day of the week. With a day less, this is not so on Monday within the grace period.
+    #[test]
+    fn the_last_complete_week_is_never_removed() {
+        let removes_it = |days: u32| {
+            let hour =
+                |hour: u64| SystemTime::UNIX_EPOCH + Duration::from_secs((20_000 * 24 + hour) * 60 * 60);
+            (0..14 * 24_u64).map(hour).any(|now| {
+                let last_complete = first_open_day(now).week().plus(-1);
+                first_retained_day(Day::of(now), NonZeroU32::new(days).unwrap()) > last_complete.first_day()
+            })
+        };
+        assert!(!removes_it(MIN_RETENTION_DAYS));
+        assert!(removes_it(MIN_RETENTION_DAYS - 1));
     }
 
     /// Returns both results for days of maintenance, given as numbers.

@@ -214,7 +214,7 @@ fn retain_removes_older_starts_and_expired_ids() {
 fn values_below_a_minimum_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path());
-    let cases = [("retain", "--days", "6"), ("serve", "--retain-days", "1"), ("serve", "--min-group", "9")];
+    let cases = [("retain", "--days", "13"), ("serve", "--retain-days", "13"), ("serve", "--min-group", "9")];
     for (command, flag, days) in cases {
         let output = run(directory.path(), &[command, flag, days]);
         assert_eq!(output.status.code(), Some(2));
@@ -222,7 +222,7 @@ fn values_below_a_minimum_are_rejected() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(stderr.contains(flag) && stderr.contains("at least"), "{output:?}");
     }
-    stdout(&run(directory.path(), &["retain", "--days", "7"]));
+    stdout(&run(directory.path(), &["retain", "--days", "14"]));
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_server_without_its_store_does_not_report_that_it_receives_events() {
 #[test]
 fn a_missing_store_is_not_created() {
     let directory = tempfile::tempdir().unwrap();
-    for command in [&["report"][..], &["export"], &["retain", "--days", "7"]] {
+    for command in [&["report"][..], &["export"], &["retain", "--days", "14"]] {
         let output = run(directory.path(), command);
         assert_eq!(output.status.code(), Some(1));
     }

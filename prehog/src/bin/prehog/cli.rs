@@ -11,7 +11,7 @@ use prehog::report::DEFAULT_MIN_GROUP;
 use prehog::server::{
     DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_REQUESTS, DEFAULT_MAX_STORE_MIB, DEFAULT_RATE_LIMIT,
 };
-use prehog::store::{DEFAULT_STORE, StoreUrl};
+use prehog::store::{DEFAULT_STORE, MIN_RETENTION_DAYS, StoreUrl};
 
 /// Receives anonymous usage events of tbot, stores them, and reports on them
 #[derive(Parser)]
@@ -85,7 +85,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", verbatim_doc_comment, default_value_t = DEFAULT_MIN_GROUP,
           value_parser = parse_min_group)]
     pub(crate) min_group: u64,
-    /// Keep starts for at most N days (7 or more)
+    /// Keep starts for at most N days (14 or more)
     /// [default: keep them forever]
     #[arg(long, value_name = "N", value_parser = parse_retention, verbatim_doc_comment)]
     pub(crate) retain_days: Option<NonZeroU32>,
@@ -148,7 +148,7 @@ pub(crate) struct BackupArgs {
 pub(crate) struct RetainArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Keep starts for at most N days (7 or more)
+    /// Keep starts for at most N days (14 or more)
     #[arg(long, value_name = "N", value_parser = parse_retention)]
     pub(crate) days: NonZeroU32,
 }
@@ -162,12 +162,13 @@ fn parse_min_group(count: &str) -> Result<u64, String> {
     Ok(count)
 }
 
-/// Parses a number of days of at least 7. Starts are removed in whole weeks, so with fewer days, starts of today could be
-/// removed within the hour.
+/// Parses a number of days, of at least [`MIN_RETENTION_DAYS`].
 fn parse_retention(days: &str) -> Result<NonZeroU32, String> {
     let days: NonZeroU32 = days.parse().map_err(|_| "not a number of days".to_owned())?;
-    if days.get() < 7 {
-        return Err("must be at least 7, because starts are removed in whole weeks".to_owned());
+    if days.get() < MIN_RETENTION_DAYS {
+        return Err(format!(
+            "must be at least {MIN_RETENTION_DAYS}, so that the last complete week can be read until the next one is over"
+        ));
     }
     Ok(days)
 }
