@@ -43,8 +43,8 @@ complete -c prehog -n "__fish_prehog_using_subcommand serve" -l retain-days -d '
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l max-store-mib -d 'Maximum size of the store in MiB; 0 for no limit' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l rate-limit -d 'Requests per minute and client; 0 for no limit' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l trusted-proxy -d 'Address of a proxy whose X-Forwarded-For is trusted; can be repeated' -r
-complete -c prehog -n "__fish_prehog_using_subcommand serve" -l max-connections -d 'Maximum number of open connections' -r
-complete -c prehog -n "__fish_prehog_using_subcommand serve" -l max-requests -d 'Maximum number of concurrent requests' -r
+complete -c prehog -n "__fish_prehog_using_subcommand serve" -l max-connections -d 'Maximum number of open connections; at least 1' -r
+complete -c prehog -n "__fish_prehog_using_subcommand serve" -l max-requests -d 'Maximum number of concurrent requests; at least 1' -r
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -l log-format -d 'Format of the log: text or json' -r -f -a "text\t''
 json\t''"
 complete -c prehog -n "__fish_prehog_using_subcommand serve" -s h -l help -d 'Print help'

@@ -84,9 +84,11 @@ impl Drop for ConnectionPermit {
 impl Connections {
     /// Creates the limits from the options.
     pub fn new(options: &Options, metrics: Arc<Metrics>) -> Self {
+        // More connections than a semaphore can count are no limit.
+        let max = options.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
-            limit: Arc::new(Semaphore::new(options.max_connections)),
-            max: options.max_connections,
+            limit: Arc::new(Semaphore::new(max)),
+            max,
             max_per_client: options.max_connections_per_client,
             client_limit: ClientLimit::new(options.max_connections_per_client),
             rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),

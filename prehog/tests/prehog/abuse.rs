@@ -182,6 +182,14 @@ async fn a_connection_over_the_limit_gets_an_error_and_is_closed() {
     receiver.stop().await;
 }
 
+/// Such as for "no limit".
+#[tokio::test]
+async fn any_maximum_of_connections_can_be_set() {
+    let receiver = TestReceiver::start_with(Options { max_connections: usize::MAX, ..options() }).await;
+    assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
+    receiver.stop().await;
+}
+
 /// Each client gets fewer connections when many are open, so that a few clients cannot take all of them.
 #[tokio::test]
 async fn a_few_clients_cannot_take_all_connections() {

@@ -214,9 +214,15 @@ fn retain_removes_older_starts_and_expired_ids() {
 fn values_below_a_minimum_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     fill(directory.path());
-    let cases = [("retain", "--days", "13"), ("serve", "--retain-days", "13"), ("serve", "--min-group", "9")];
-    for (command, flag, days) in cases {
-        let output = run(directory.path(), &[command, flag, days]);
+    let cases = [
+        ("retain", "--days", "13"),
+        ("serve", "--retain-days", "13"),
+        ("serve", "--min-group", "9"),
+        ("serve", "--max-connections", "0"),
+        ("serve", "--max-requests", "0"),
+    ];
+    for (command, flag, number) in cases {
+        let output = run(directory.path(), &[command, flag, number]);
         assert_eq!(output.status.code(), Some(2));
         // The error is about this flag, and names the minimum.
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -99,11 +99,11 @@ pub(crate) struct ServeArgs {
     /// can be repeated
     #[arg(long = "trusted-proxy", value_name = "ADDRESS", verbatim_doc_comment)]
     pub(crate) trusted_proxies: Vec<IpAddr>,
-    /// Maximum number of open connections
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_CONNECTIONS)]
+    /// Maximum number of open connections; at least 1
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = parse_at_least_one)]
     pub(crate) max_connections: usize,
-    /// Maximum number of concurrent requests
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_REQUESTS)]
+    /// Maximum number of concurrent requests; at least 1
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_REQUESTS, value_parser = parse_at_least_one)]
     pub(crate) max_requests: usize,
 }
 
@@ -160,6 +160,16 @@ fn parse_min_group(count: &str) -> Result<u64, String> {
         return Err(format!("must be at least {DEFAULT_MIN_GROUP}"));
     }
     Ok(count)
+}
+
+/// Parses a limit without which nothing would be accepted. Unlike for the limits of the rate and of the store, 0 does not mean that
+/// there is no limit.
+fn parse_at_least_one(number: &str) -> Result<usize, String> {
+    match number.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("not a number".to_owned()),
+    }
 }
 
 /// Parses a number of days, of at least [`MIN_RETENTION_DAYS`].
