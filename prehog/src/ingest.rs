@@ -1,17 +1,19 @@
 //! The Connect service that receives events: validates, stores, and acknowledges each of them. Depends on `validation`,
 //! `store` and `metrics`. Never logs any part of a request, and keeps nothing but the validated event.
 
+use std::io::Read;
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use connectrpc::interceptor::{UnaryRequest, UnaryResponse};
 use connectrpc::{
-    CodecFormat, CompressionRegistry, ConnectError, ConnectRpcService, ErrorCode, GzipProvider, Interceptor,
-    Limits, Next, RequestContext, Response, ServiceRequest, ServiceResult,
+    CodecFormat, CompressionProvider, CompressionRegistry, ConnectError, ConnectRpcService, ErrorCode,
+    GzipProvider, Interceptor, Limits, Next, RequestContext, Response, ServiceRequest, ServiceResult,
 };
 
 use crate::clock::Clock;
 use crate::malformed::JsonFields;
-use crate::metrics::Metrics;
+use crate::metrics::{Limit, Metrics};
 use crate::store::{WriteError, Writer};
 use crate::validation::{EventValidator, InvalidEvent};
 use crate::wire::{
@@ -37,11 +39,12 @@ impl Ingest {
     /// Converts this into a service of an HTTP server.
     pub fn service(self) -> ConnectRpcService<TbotReportingServiceServer<Self>> {
         let metrics = Arc::clone(&self.metrics);
+        let gzip = CountingGzip { gzip: GzipProvider::new(), metrics: Arc::clone(&metrics) };
         let limits = Limits::default().with_max_request_body_size(MAX_BODY).with_max_message_size(MAX_BODY);
         let json_fields = JsonFields::new(self.validator.schema());
         ConnectRpcService::new(TbotReportingServiceServer::new(self))
             .with_limits(limits)
-            .with_compression(CompressionRegistry::new().register(GzipProvider::new()))
+            .with_compression(CompressionRegistry::new().register(gzip))
             .with_interceptor(InvalidEvents { metrics, json_fields })
     }
 }
@@ -60,6 +63,34 @@ impl TbotReportingService for Ingest {
             })?;
         }
         Response::ok(SubmitTbotEventResponse::default())
+    }
+}
+
+/// Decompresses a body, and counts one that is too large afterwards. The server counts one that is too large before.
+struct CountingGzip {
+    gzip: GzipProvider,
+    metrics: Arc<Metrics>,
+}
+
+impl CompressionProvider for CountingGzip {
+    fn name(&self) -> &'static str {
+        self.gzip.name()
+    }
+
+    fn compress(&self, data: &[u8]) -> Result<Bytes, ConnectError> {
+        self.gzip.compress(data)
+    }
+
+    fn decompressor<'a>(&self, data: &'a [u8]) -> Result<Box<dyn Read + 'a>, ConnectError> {
+        self.gzip.decompressor(data)
+    }
+
+    fn decompress_with_limit(&self, data: &[u8], max_size: usize) -> Result<Bytes, ConnectError> {
+        self.gzip.decompress_with_limit(data, max_size).inspect_err(|error| {
+            if error.code == ErrorCode::ResourceExhausted {
+                self.metrics.count_rejected(Limit::Size);
+            }
+        })
     }
 }
 

@@ -31,13 +31,15 @@ pub enum Limit {
     Requests,
     /// The number of requests per minute of one client.
     Rate,
+    /// The size of the body, before and after decompression.
+    Size,
     /// The time that a request may take to arrive and to be stored.
     Timeout,
 }
 
 impl Limit {
     /// All limits.
-    pub const ALL: [Self; 4] = [Self::Connections, Self::Requests, Self::Rate, Self::Timeout];
+    pub const ALL: [Self; 5] = [Self::Connections, Self::Requests, Self::Rate, Self::Size, Self::Timeout];
 
     /// Returns the label of its counter.
     fn label(self) -> [(&'static str, String); 1] {
@@ -45,6 +47,7 @@ impl Limit {
             Self::Connections => "connections",
             Self::Requests => "requests",
             Self::Rate => "rate",
+            Self::Size => "size",
             Self::Timeout => "timeout",
         };
         [("reason", reason.to_owned())]
@@ -117,7 +120,7 @@ impl Metrics {
             "Values treated as not listed, because their property has too many different ones in this week";
         registry.register("excess_values", help, self.excess_values.clone());
         registry.register("invalid", "Invalid events, by the field that is invalid", self.invalid.clone());
-        let help = "Connections and requests that were rejected unread, by the limit";
+        let help = "Connections and requests that were rejected, by the limit";
         registry.register("rejected", help, self.rejected.clone());
         registry.register("connections", "Open connections", self.connections.clone());
         registry.register("requests", "Requests in progress", self.requests.clone());
@@ -210,6 +213,7 @@ mod tests {
             "rejected_total{reason=\"connections\"} 0",
             "rejected_total{reason=\"requests\"} 0",
             "rejected_total{reason=\"rate\"} 0",
+            "rejected_total{reason=\"size\"} 0",
             "rejected_total{reason=\"timeout\"} 0",
             "store_up 1",
             "maintenance_up 1",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::HeaderName;
 use axum::middleware::Next;
@@ -14,6 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use connectrpc::ConnectError;
 use http_body_util::BodyExt as _;
 
+use crate::ingest::MAX_BODY;
 use crate::limits::{ClientLimit, ClientNetwork, RateLimit, TrustedProxies};
 use crate::metrics::{Limit, Metrics};
 use crate::validation::InvalidEvent;
@@ -60,7 +61,7 @@ pub(super) async fn admit(State(admission): State<Admission>, mut request: Reque
     }
     let headers = request.headers().clone();
     let is_broken = Arc::new(AtomicBool::new(false));
-    let request = observe_body(request, Arc::clone(&is_broken));
+    let request = observe_body(request, Arc::clone(&is_broken), Arc::clone(&admission.metrics));
     let response = tokio::time::timeout(admission.timeout, next.run(request)).await;
     drop((counted, permit));
     let error = match response {
@@ -79,9 +80,19 @@ pub(super) async fn admit(State(admission): State<Admission>, mut request: Reque
     error.into_http_response(&headers).into_response()
 }
 
-/// Sets `is_broken` if the body of a request cannot be read, such as because of a malformed chunk.
-fn observe_body(request: Request, is_broken: Arc<AtomicBool>) -> Request {
+/// Sets `is_broken` if the body of a request cannot be read, such as because of a malformed chunk. Counts a body that is too large, which the
+/// service rejects.
+fn observe_body(request: Request, is_broken: Arc<AtomicBool>, metrics: Arc<Metrics>) -> Request {
+    let mut len = 0;
     request.map(|body| {
+        let body = body.map_frame(move |frame| {
+            let before = len;
+            len += frame.data_ref().map_or(0, Bytes::len);
+            if before <= MAX_BODY && len > MAX_BODY {
+                metrics.count_rejected(Limit::Size);
+            }
+            frame
+        });
         Body::new(body.map_err(move |error| {
             is_broken.store(true, Ordering::Relaxed);
             error

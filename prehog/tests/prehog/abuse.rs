@@ -62,6 +62,7 @@ async fn a_body_over_16_kib_is_rejected_before_and_after_decompression() {
     let request = client().post(receiver.url(SUBMIT_PATH)).header("Content-Type", "application/json");
     let small = gzip(body(&uuid(1)).to_string().as_bytes());
     assert_eq!(request.header("Content-Encoding", "gzip").body(small).send().await.unwrap().status(), 200);
+    assert_eq!(receiver.metric("prehog_rejected_total{reason=\"size\"}").await, 2);
     receiver.stop().await;
 }
 
