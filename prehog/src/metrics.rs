@@ -79,8 +79,9 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Creates the metrics, with one counter of invalid events per reason.
-    pub fn new(reasons: Vec<String>) -> Self {
+    /// Creates the metrics, with one counter of invalid events per reason. If the maximum size of the store is 0, which means that there is
+    /// no limit, it is not among them.
+    pub fn new(reasons: Vec<String>, max_store_bytes: u64) -> Self {
         let events = LabelledCounter::default();
         let result = |name: &str| events.get_or_create_owned(&[("result", name.to_owned())]);
         let mut metrics = Self {
@@ -106,12 +107,12 @@ impl Metrics {
         for limit in Limit::ALL {
             drop(metrics.rejected.get_or_create(&limit.label()));
         }
-        metrics.register(events);
+        metrics.register(events, max_store_bytes);
         metrics
     }
 
     /// Names and describes the metrics. The crate appends `_total` to the name of a counter, and a full stop to each help.
-    fn register(&mut self, events: LabelledCounter) {
+    fn register(&mut self, events: LabelledCounter, max_store_bytes: u64) {
         let registry = &mut self.registry;
         registry.register("events", "Valid events, by result", events);
         let help = "Stored events that were repetitions. Counted with a delay; always 0 with ClickHouse";
@@ -131,6 +132,11 @@ impl Metrics {
         );
         let help = "The disk space that the store uses, in bytes";
         registry.register("store_bytes", help, self.store_bytes.clone());
+        if max_store_bytes > 0 {
+            let max = Gauge::default();
+            max.set(max_store_bytes);
+            registry.register("store_max_bytes", "The size at which the store rejects events, in bytes", max);
+        }
         let help = "Whether the last attempts to count stored events and to remove expired data succeeded";
         registry.register("maintenance_up", help, self.maintenance_up.clone());
         let help = "The time that the store took for a batch";
@@ -202,6 +208,7 @@ mod tests {
             "requests gauge",
             "store_up gauge",
             "store_bytes gauge",
+            "store_max_bytes gauge",
             "maintenance_up gauge",
             "store_batch_seconds histogram",
         ];
@@ -216,6 +223,7 @@ mod tests {
             "rejected_total{reason=\"size\"} 0",
             "rejected_total{reason=\"timeout\"} 0",
             "store_up 1",
+            "store_max_bytes 5242880",
             "maintenance_up 1",
             "store_batch_seconds_bucket{le=\"0.001\"} 0",
             "store_batch_seconds_bucket{le=\"0.0025\"} 1",
@@ -229,6 +237,7 @@ mod tests {
             );
         }
         assert!(!text.contains("nonsense"), "{text}");
+        assert!(!Metrics::new(Vec::new(), 0).render().contains("store_max_bytes"));
         assert_eq!(MEDIA_TYPE, "text/plain; version=0.0.4; charset=utf-8");
     }
 }

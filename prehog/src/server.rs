@@ -84,7 +84,7 @@ pub async fn serve(
         return Err(ServeError::MinGroupTooSmall);
     }
     let validator = EventValidator::new()?;
-    let metrics = Arc::new(Metrics::new(validator.reasons()));
+    let metrics = Arc::new(Metrics::new(validator.reasons(), options.max_store_bytes));
     tokio::pin!(stop);
     // A ClickHouse server may accept the connection and not respond. The files of a SQLite store are complete before a shutdown.
     let opened = tokio::select! {

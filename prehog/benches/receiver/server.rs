@@ -40,7 +40,7 @@ async fn run(store: &str) -> Result<()> {
         return Ok(serve_store(listeners, store.parse()?, options, std::future::pending()).await?);
     }
     let validator = EventValidator::new()?;
-    let metrics = Arc::new(Metrics::new(validator.reasons()));
+    let metrics = Arc::new(Metrics::new(validator.reasons(), 0));
     let clock = Arc::clone(&options.clock);
     let ingest = Ingest { validator, writer: None, metrics: Arc::clone(&metrics), clock };
     let router = event_routes(ingest, &options);

@@ -66,7 +66,7 @@ fn any_request_is_accepted_or_refused_and_only_accepted_events_are_stored() {
     let directory = tempfile::tempdir().unwrap();
     let store = sqlite_in(directory.path());
     let validator = EventValidator::new().unwrap();
-    let metrics = Arc::new(Metrics::new(validator.reasons()));
+    let metrics = Arc::new(Metrics::new(validator.reasons(), 0));
     let clock = fixed_clock(noon());
     let options = Options { rate_limit: 0, ..Options::new(Arc::clone(&clock)) };
     let opened = Some(store.open().unwrap());
