@@ -59,7 +59,7 @@ impl Limit {
 pub struct Metrics {
     /// Stored events, including repeated ones.
     pub(crate) stored: Counter,
-    /// Stored events that the store has found to be repeated submissions.
+    /// Stored events that the maintenance of the store has found to be repeated submissions.
     pub(crate) repeated: Counter,
     /// Events that could not be stored.
     pub(crate) unavailable: Counter,
@@ -115,7 +115,7 @@ impl Metrics {
     fn register(&mut self, events: LabelledCounter, max_store_bytes: u64) {
         let registry = &mut self.registry;
         registry.register("events", "Valid events, by result", events);
-        let help = "Stored events that were repetitions. Counted with a delay; always 0 with ClickHouse";
+        let help = "Stored events that maintenance found to be repetitions. Counted with a delay; always 0 with ClickHouse";
         registry.register("repeated", help, self.repeated.clone());
         let help =
             "Values treated as not listed, because their property has too many different ones in this week";
@@ -192,7 +192,7 @@ mod tests {
     /// Dashboards and alerts refer to these names. Each sample is present before it counts anything.
     #[test]
     fn names_types_and_labels_do_not_change() {
-        let metrics = Metrics::new(vec!["version".to_owned()]);
+        let metrics = Metrics::new(vec!["version".to_owned()], 5 << 20);
         metrics.record_batch(Duration::from_millis(2), true);
         // No label is created for a reason that is not in the list.
         metrics.count_invalid("nonsense");

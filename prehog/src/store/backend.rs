@@ -118,8 +118,8 @@ pub enum ProbeResult {
 /// The result of [`Store::fold`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoldResult {
-    /// How many repeated submissions were found since the last call, by this method or any other one; always 0 if the store
-    /// cannot tell.
+    /// How many repeated submissions were found since the last call, by this method or any other one of the same instance;
+    /// always 0 if the store cannot tell.
     pub repeated: u64,
     /// Whether the ids and the starts of all folded submissions are separate in every file. If not, another process is
     /// reading the store, and `fold` must be called again.
