@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::{Context as _, anyhow};
 use prehog::clock::Clock;
-use prehog::day::Day;
+use prehog::day::{Day, Week};
 use prehog::report::{DEFAULT_MIN_GROUP, Format, Report, WeekRange};
 use prehog::schema::EventSchema;
 use prehog::start::Start;
@@ -54,16 +54,22 @@ pub(crate) fn report(args: &ReportArgs, clock: &Clock, output: &mut dyn Write) -
     let build = if is_over { Report::from_store } else { Report::with_current_week };
     let report = build(&mut *store, weeks, args.min_group)?;
     if report.is_empty() {
-        // Only the person who can read the store sees this number. It is not in the report, which may be published.
-        let received = received(&mut *store)?;
-        tracing::info!(received, shown_from = report.min_group, "too few starts in a complete week to show");
+        // Only the person who can read the store sees these numbers. They are not in the report, which may be published.
+        let received = starts_in(&mut *store, weeks.first, weeks.last)?;
+        let in_store = starts_in(&mut *store, FIRST_DAY.week(), LAST_DAY.week())?;
+        tracing::info!(
+            received,
+            in_store,
+            shown_from = report.min_group,
+            "too few starts in each of these weeks to show"
+        );
     }
     Ok(output.write_all(report.render(format).as_bytes())?)
 }
 
-/// Returns the number of all starts in a store.
-fn received(store: &mut dyn Store) -> anyhow::Result<u64> {
-    let tally = store.tally(FIRST_DAY.week(), LAST_DAY.week(), u64::MAX)?;
+/// Returns the number of starts in some weeks.
+fn starts_in(store: &mut dyn Store, first: Week, last: Week) -> anyhow::Result<u64> {
+    let tally = store.tally(first, last, u64::MAX)?;
     Ok(tally.weeks.values().map(WeekTally::total).sum())
 }
 
