@@ -28,6 +28,14 @@ pub enum WeekRangeError {
         /// The last day.
         until: Day,
     },
+    /// The first day is after the last complete week, and there is no last day.
+    #[error("{since} is after the last complete week, which ends on {until}")]
+    NotOver {
+        /// The first day.
+        since: Day,
+        /// The last day of the last complete week.
+        until: Day,
+    },
     /// There are too many weeks between the days.
     #[error("a report has at most {MAX_WEEKS} weeks, but there are {0} between the two days")]
     TooLong(i32),
@@ -49,14 +57,19 @@ impl WeekRange {
     ///
     /// # Errors
     ///
-    /// Returns an error if `since` is after `until`, or if there are more than [`MAX_WEEKS`].
+    /// Returns an error if `since` is after `until` or, without that, after the last complete week, or if there are more than [`MAX_WEEKS`].
     pub fn select(since: Option<Day>, until: Option<Day>, today: Day) -> Result<Self, WeekRangeError> {
         let last = until.map_or(today.week().plus(-1), Day::week);
         let default = Self::ending(last, DEFAULT_WEEKS);
         let range = Self { first: since.map_or(default.first, Day::week), last };
-        let (first_day, last_day) = (since.unwrap_or(range.first_day()), until.unwrap_or(range.last_day()));
-        if first_day > last_day {
-            return Err(WeekRangeError::Reversed { since: first_day, until: last_day });
+        match (since, until) {
+            (Some(since), Some(until)) if since > until => {
+                return Err(WeekRangeError::Reversed { since, until });
+            }
+            (Some(since), None) if since > range.last_day() => {
+                return Err(WeekRangeError::NotOver { since, until: range.last_day() });
+            }
+            _ => {}
         }
         if range.len() > MAX_WEEKS { Err(WeekRangeError::TooLong(range.len())) } else { Ok(range) }
     }
@@ -116,9 +129,10 @@ mod tests {
 
     #[test]
     fn days_in_the_wrong_order_and_too_many_weeks_are_rejected() {
-        let reversed = |since, until| matches!(select(since, until), Err(WeekRangeError::Reversed { .. }));
-        assert!(reversed(Some("2026-11-11"), Some("2026-11-10")));
-        assert!(reversed(Some("2026-11-16"), None));
+        let reversed = select(Some("2026-11-11"), Some("2026-11-10"));
+        assert!(matches!(reversed, Err(WeekRangeError::Reversed { .. })));
+        let not_over = select(Some("2026-11-16"), None);
+        assert!(matches!(not_over, Err(WeekRangeError::NotOver { .. })));
         assert_eq!(
             select(Some("2016-11-28"), Some("2026-11-15")),
             Ok(("2016-11-28".into(), "2026-11-15".into()))

@@ -42,8 +42,10 @@ enum QueryError {
     SetTwice(&'static str),
     #[error(transparent)]
     Weeks(#[from] WeekRangeError),
-    #[error("the week of {until} is not over; the last complete week ends on {last}")]
-    NotOver { until: Day, last: Day },
+    #[error(
+        "the week of {until} is shown from {shown_from}, 01:00 UTC, on; the last week that is shown ends on {last}"
+    )]
+    NotShown { until: Day, shown_from: Day, last: Day },
 }
 
 /// Returns the routes of the report listener.
@@ -117,7 +119,8 @@ fn select(query: &str, today: Day) -> Result<WeekRange, QueryError> {
     }
     let last = today.week().plus(-1).last_day();
     if let Some(until) = until.filter(|until| *until > last) {
-        return Err(QueryError::NotOver { until, last });
+        let shown_from = until.week().plus(1).first_day();
+        return Err(QueryError::NotShown { until, shown_from, last });
     }
     Ok(WeekRange::select(since, until, today)?)
 }

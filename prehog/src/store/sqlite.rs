@@ -16,6 +16,7 @@ mod starts;
 mod tallies;
 
 use std::collections::HashSet;
+use std::io;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
@@ -166,6 +167,11 @@ impl Store for Sqlite {
     }
 
     fn back_up(&mut self, file: &Path) -> Result<(), StoreError> {
+        // Otherwise, the copy would be written next to it before this fails.
+        if file.is_dir() {
+            let error = io::ErrorKind::IsADirectory.into();
+            return Err(StoreError::Backup { path: file.to_owned(), error });
+        }
         let part = with_suffix(file, backup::PART_SUFFIX);
         let is_of_store = |path: &Path| self.file.contains(path) || self.inbox.file.contains(path);
         if is_of_store(file) || is_of_store(&part) {

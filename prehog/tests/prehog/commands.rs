@@ -97,6 +97,8 @@ fn export_writes_every_start() {
     assert_eq!(count(&["export"]), 500);
     assert_eq!(count(&["export", "--since", "2025-01-01"]), 300);
     assert_eq!(count(&["export", "--until", "2019-01-01"]), 0);
+    let reversed = run(directory.path(), &["export", "--since", "2025-01-02", "--until", "2025-01-01"]);
+    assert_eq!((reversed.status.code(), reversed.stdout.len()), (Some(1), 0));
 }
 
 #[test]
@@ -180,6 +182,16 @@ fn backup_writes_a_copy() {
     };
     assert_eq!(exported(&["--store", "sqlite:copy.db"]), exported(&["--store", "sqlite:events.db"]));
     assert_eq!(run(directory.path(), &["backup", STORE]).status.code(), Some(1));
+    // A directory, such as one with a forgotten name of the file.
+    let before = std::fs::read_dir(directory.path()).unwrap().count();
+    std::fs::create_dir(directory.path().join("backups")).unwrap();
+    for file in [".", "backups", "backups/"] {
+        let output = run(directory.path(), &["backup", file]);
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.starts_with(&format!("error: cannot write {file}: ")), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), before + 1);
     // With exchanged arguments, the backup would replace the store.
     let copy = directory.path().join("exchanged.db");
     std::fs::copy(directory.path().join("copy.db"), &copy).unwrap();

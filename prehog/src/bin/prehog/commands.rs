@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Context as _, anyhow};
 use prehog::clock::Clock;
 use prehog::day::{Day, Week};
-use prehog::report::{DEFAULT_MIN_GROUP, Format, Report, WeekRange};
+use prehog::report::{DEFAULT_MIN_GROUP, Format, Report, WeekRange, WeekRangeError};
 use prehog::schema::EventSchema;
 use prehog::start::Start;
 use prehog::store::{Store, StoreError, StoreUrl, WeekTally, first_open_day, first_retained_day};
@@ -36,7 +36,7 @@ pub(crate) fn cannot_open(store: &StoreUrl, error: StoreError) -> anyhow::Error 
 /// `prehog report`: writes a report.
 pub(crate) fn report(args: &ReportArgs, clock: &Clock, output: &mut dyn Write) -> anyhow::Result<()> {
     let today = first_open_day(clock());
-    let weeks = WeekRange::select(args.since, args.until, today).context("--since and --until")?;
+    let weeks = WeekRange::select(args.since, args.until, today).context("--since or --until")?;
     let format = match args.format {
         ReportFormat::Html => Format::Html,
         ReportFormat::Json => Format::Json,
@@ -83,9 +83,12 @@ struct ExportLine {
 
 /// `prehog export`: writes every start as a line of JSON.
 pub(crate) fn export(args: &ExportArgs, output: &mut dyn Write) -> anyhow::Result<()> {
-    let mut store = open_existing(&args.store.store)?;
     let since = args.since.unwrap_or(FIRST_DAY);
     let until = args.until.unwrap_or(LAST_DAY);
+    if since > until {
+        return Err(WeekRangeError::Reversed { since, until }).context("--since or --until");
+    }
+    let mut store = open_existing(&args.store.store)?;
     let schema = EventSchema::embedded()?;
     let mut write = |day, start: &Start, starts| {
         let event = schema.named_values(start);
