@@ -5,7 +5,9 @@
 //! the inbox, finds repetitions and counts the rest. Afterwards both write-ahead logs are emptied, because their old pages
 //! connect the ids to their starts. The transaction that counts an epoch of the inbox also records that
 //! the epoch is counted. Therefore, everything counts once, even if a process is killed in between or several processes fold the
-//! same file. Reading folds first, so that no submission is missing from a result. Removed data is overwritten in the files.
+//! same file. Reading folds first, so that no submission is missing from a result. Removed data is overwritten in the files,
+//! except that SQLite leaves copies of rows that it moved in the unused parts of pages. Ids are not among them, because their tables are
+//! emptied as a whole.
 
 mod backup;
 mod connection;
