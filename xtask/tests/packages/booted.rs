@@ -308,7 +308,9 @@ fn assert_backup_and_restore(debian: &Debian, cluster: &TestCluster, port: u16) 
 
     debian.run("systemctl stop prehog");
     assert_eq!(debian.show("prehog", "Result"), "success");
-    debian.run("sh -c 'rm -f /var/lib/prehog/events.db*'");
+    let files =
+        "events.db events.db-wal events.db-shm events.db.inbox events.db.inbox-wal events.db.inbox-shm";
+    debian.run(&format!("sh -c 'cd /var/lib/prehog && rm -f {files}'"));
     debian.run("cp /var/backups/prehog.db /var/lib/prehog/events.db");
     debian.run("chmod 0600 /var/lib/prehog/events.db");
     debian.run("chown --reference=/var/lib/prehog/ /var/lib/prehog/events.db");
