@@ -102,7 +102,7 @@ fn open_patterns_and_other_variables_are_found() {
             let mut property = event["properties"]["helper_version"].clone();
             property["x-source"] = json!({ "env": variable });
             property["pattern"] = json!(pattern);
-            property["x-wire"] = json!({ "field": 10, "name": "new" });
+            property["x-wire"] = json!({ "field": 1000, "name": "new" });
             event["properties"]["new"] = property;
         })
     };

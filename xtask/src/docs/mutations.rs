@@ -38,7 +38,7 @@ const CONTENT: [Mutation; 6] = [
     }),
     ("add", |event| {
         let mut property = event["properties"]["helper_version"].clone();
-        property["x-wire"] = json!({ "field": 10, "name": "more" });
+        property["x-wire"] = json!({ "field": 1000, "name": "more" });
         event["properties"]["more"] = property;
     }),
     ("read something else", |event| {
