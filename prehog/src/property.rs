@@ -89,14 +89,6 @@ impl Property {
         if self.is_count() { PropertyValue::Count(0) } else { PropertyValue::Absent }
     }
 
-    /// Returns the name of the property that this one requires.
-    pub(crate) fn required_name(rule: &Rule) -> Option<&str> {
-        match &rule.source {
-            PropertySource::Env(source) => source.requires.as_deref(),
-            _ => None,
-        }
-    }
-
     /// Returns true if a stored value says more than that it is not in the set.
     pub(crate) fn is_listed(&self, value: &PropertyValue) -> bool {
         *value != PropertyValue::Absent && *value != self.unlisted_value()

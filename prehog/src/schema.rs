@@ -76,7 +76,7 @@ impl EventSchema {
                 other: other.to_owned(),
             };
             let parts = rule.wire.minus.iter().map(|name| index_of(name).ok_or_else(|| unknown(name)));
-            let requires = match Property::required_name(rule) {
+            let requires = match rule.source.requires() {
                 None => None,
                 Some(name) => {
                     let declared = index_of(name).filter(|index| *index < properties.len());

@@ -49,27 +49,21 @@ struct Audit<'a> {
 impl Audit<'_> {
     /// Checks that the source may be read for telemetry.
     fn source(&self, rule: &Rule) -> Vec<String> {
-        match &rule.source {
-            PropertySource::Config(source) => self.class(&source.pointer).into_iter().collect(),
-            PropertySource::Count(source) => {
-                source.pointers.iter().filter_map(|pointer| self.class(pointer)).collect()
-            }
-            PropertySource::Env(source) => {
-                let variable = &source.variable;
-                let is_foreign = !VARIABLES.contains(&variable.as_str());
-                let foreign = is_foreign.then(|| {
-                    format!(
-                        "reads the variable {variable}, which does not exist only for telemetry: if a program sets it only to \
-                         describe itself, add it to VARIABLES in src/event/audit.rs"
-                    )
-                });
-                let required = source.requires.as_ref().filter(|name| !self.is_property(name));
-                let required =
-                    required.map(|name| format!("requires `{name}`, which is not a property of the event"));
-                foreign.into_iter().chain(required).collect()
-            }
-            PropertySource::Build(_) => Vec::new(),
+        let pointers = rule.source.pointers().iter();
+        let mut findings: Vec<String> = pointers.filter_map(|pointer| self.class(pointer)).collect();
+        if let PropertySource::Env(source) = &rule.source
+            && !VARIABLES.contains(&source.variable.as_str())
+        {
+            findings.push(format!(
+                "reads the variable {}, which does not exist only for telemetry: if a program sets it only to describe \
+                 itself, add it to VARIABLES in src/event/audit.rs",
+                source.variable
+            ));
         }
+        if let Some(required) = rule.source.requires().filter(|required| !self.is_property(required)) {
+            findings.push(format!("requires `{required}`, which is not a property of the event"));
+        }
+        findings
     }
 
     /// Checks that a source in the configuration has the class `category`.

@@ -25,6 +25,25 @@ pub enum PropertySource {
     Build(BuildSource),
 }
 
+impl PropertySource {
+    /// Returns the pointers to what is read of the configuration.
+    pub fn pointers(&self) -> &[Pointer] {
+        match self {
+            Self::Config(source) => std::slice::from_ref(&source.pointer),
+            Self::Count(source) => &source.pointers,
+            Self::Env(_) | Self::Build(_) => &[],
+        }
+    }
+
+    /// Returns the name of the other property that this one requires.
+    pub fn requires(&self) -> Option<&str> {
+        match self {
+            Self::Env(source) => source.requires.as_deref(),
+            Self::Config(_) | Self::Count(_) | Self::Build(_) => None,
+        }
+    }
+}
+
 /// A value of the effective configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

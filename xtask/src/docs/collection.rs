@@ -142,13 +142,11 @@ fn event_properties(
     let pointer = renamed.iter().find(|(from, _)| *from == pointer).map_or(pointer.as_str(), |(_, to)| *to);
     let access =
         section.schema["x-access"].as_str().and_then(AccessClass::from_name).filter(|_| key == "type");
-    let reads = |source: &PropertySource| match source {
-        PropertySource::Config(source) => source.pointer.as_str() == pointer,
-        PropertySource::Count(source) => {
-            source.pointers.iter().any(|list| list.as_str() == pointer)
-                || (access.is_some() && source.access == access)
-        }
-        PropertySource::Env(_) | PropertySource::Build(_) => false,
+    let counts = |source: &PropertySource| {
+        access.is_some() && matches!(source, PropertySource::Count(count) if count.access == access)
+    };
+    let reads = |source: &PropertySource| {
+        counts(source) || source.pointers().iter().any(|read| read.as_str() == pointer)
     };
     let names = |reads: &dyn Fn(&PropertySource) -> bool| -> Vec<String> {
         rules.properties.iter().filter(|rule| reads(&rule.source)).map(|rule| rule.name.clone()).collect()

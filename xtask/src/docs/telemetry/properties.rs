@@ -101,24 +101,16 @@ fn in_request(rule: &Rule) -> String {
 /// Lists the configuration properties that are read.
 pub(super) fn configuration_sources(rules: &Rules) -> String {
     let path = |pointer: &Pointer| code(&pointer.as_str().trim_start_matches('/').replace('/', "."));
-    let mut sources: Vec<String> = Vec::new();
-    let mut counts_by_class = false;
-    for rule in &rules.properties {
-        match &rule.source {
-            PropertySource::Config(source) => sources.push(path(&source.pointer)),
-            PropertySource::Count(source) => {
-                sources.extend(source.pointers.iter().map(path));
-                counts_by_class |= source.access.is_some();
-            }
-            PropertySource::Env(_) | PropertySource::Build(_) => {}
-        }
-    }
+    let sources = || rules.properties.iter().map(|rule| &rule.source);
+    let mut paths: Vec<String> = sources().flat_map(PropertySource::pointers).map(path).collect();
     let mut listed = BTreeSet::new();
-    sources.retain(|source| listed.insert(source.clone()));
+    paths.retain(|path| listed.insert(path.clone()));
+    let counts_by_class =
+        sources().any(|source| matches!(source, PropertySource::Count(count) if count.access.is_some()));
     let types = if counts_by_class {
         " and the `type` of each service, which decides where it is counted"
     } else {
         ""
     };
-    sources.join(", ") + types
+    paths.join(", ") + types
 }
