@@ -1,9 +1,11 @@
 //! What becomes of every configuration property in the event: in which property it is collected, or why it is never collected.
 
+use anyhow::{Result, ensure};
 use serde_json::Value;
 use tbot::config::internal::schema::{class_of, resolve};
 use tbot::config::internal::{AccessClass, Sensitivity};
 use tbot::event::internal::{PropertySource, Rules};
+use tbot::pointer::Pointer;
 
 use super::markdown::{code, table};
 use super::sections::Section;
@@ -23,6 +25,9 @@ const DECISIVE: &[(&str, &str, &str)] = &[
 ];
 
 const ONLY_PRESENCE: &str = "**only whether it is set**, which decides the access class; never its value";
+
+/// The definitions that may contain a source of the event, and the pointer to each.
+const WITH_SOURCES: [(&str, &str); 2] = [("Config", ""), ("Onboarding", "/onboarding")];
 
 /// Properties of the same class with the same outcome.
 struct PropertyGroup {
@@ -69,6 +74,24 @@ impl CollectionSection {
         };
         table(&["properties", "class, and in the event"], &self.groups.iter().map(row).collect::<Vec<_>>())
     }
+}
+
+/// Checks that [`collection`] finds every property of the configuration that the event reads.
+///
+/// # Errors
+///
+/// Returns an error that names a property which would be listed as never collected.
+pub(super) fn check_sources(rules: &Rules) -> Result<()> {
+    for pointer in rules.properties.iter().flat_map(|rule| rule.source.pointers()) {
+        let parent = pointer.parent();
+        let parent = parent.as_ref().map(Pointer::as_str);
+        ensure!(
+            WITH_SOURCES.iter().any(|(_, pointer)| Some(*pointer) == parent),
+            "docs/telemetry.md would not list {pointer} as collected: add the definition that contains it to WITH_SOURCES in \
+             xtask/src/docs/collection.rs"
+        );
+    }
+    Ok(())
 }
 
 /// Returns what becomes of the properties of each section of a configuration schema.
@@ -134,11 +157,8 @@ fn event_properties(
     rules: &Rules,
     renamed: &[(&str, &str)],
 ) -> Vec<String> {
-    let pointer = match section.definition {
-        "Config" => format!("/{key}"),
-        "Onboarding" => format!("/onboarding/{key}"),
-        _ => String::new(),
-    };
+    let parent = WITH_SOURCES.iter().find(|(definition, _)| *definition == section.definition);
+    let pointer = parent.map_or_else(String::new, |(_, pointer)| format!("{pointer}/{key}"));
     let pointer = renamed.iter().find(|(from, _)| *from == pointer).map_or(pointer.as_str(), |(_, to)| *to);
     let access =
         section.schema["x-access"].as_str().and_then(AccessClass::from_name).filter(|_| key == "type");

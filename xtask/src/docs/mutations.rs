@@ -126,6 +126,20 @@ fn a_property_that_reads_too_much_fails_the_audit() {
 }
 
 #[test]
+fn a_source_that_the_page_would_list_as_never_collected_fails_the_generator() {
+    let page = |source: &str| {
+        let mut event = generate_schema();
+        event["properties"]["run_mode"]["x-source"]["config"] = json!(source);
+        TelemetryPage::new(&versions(&event).unwrap(), &generate(), &generate_v1(), "")
+    };
+    page("/onboarding/join_method").unwrap();
+    for source in ["/storage/type", "/onboarding/gitlab/token_env_var_name"] {
+        let error = page(source).err().unwrap_or_else(|| panic!("{source} passes")).to_string();
+        assert!(error.contains(source) && error.contains("WITH_SOURCES"), "{error}");
+    }
+}
+
+#[test]
 fn a_new_field_of_a_service_makes_the_schema_and_both_pages_stale() {
     let config = generate();
     let definitions = config["$defs"].as_object().unwrap();

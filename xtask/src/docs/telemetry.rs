@@ -33,6 +33,7 @@ impl TelemetryPage {
     /// empty.
     pub(super) fn new(events: &[Value], config: &Value, config_v1: &Value, repository: &str) -> Result<Self> {
         let rules = Rules::read(events.last().unwrap_or(&Value::Null))?;
+        collection::check_sources(&rules)?;
         let (example, body) = example(&rules)?;
         let endpoint = &rules.transport.endpoint;
 
