@@ -3,8 +3,7 @@
 //! The schema accepts the whole format, so that any file can be validated and its event built. `tbot start` names every
 //! part that is not supported and exits before it joins; docs/configuration.md marks these parts.
 
-use super::duration::GoDuration;
-use super::scalar::{Identifier, Location, Secret, Setting, Switch, is_on};
+use super::scalar::{OptionalString as _, Switch, is_on};
 
 /// A property that this version of the agent does not support.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +16,7 @@ pub(super) struct UnsupportedProperty {
 
 /// A property that may be unsupported.
 pub(super) trait IsSet {
-    /// Returns whether the property is set. A boolean counts only if it is true.
+    /// Returns whether the property is set. A boolean counts only if it is true, and a string only if it is not empty.
     fn is_set(&self) -> bool;
 }
 
@@ -27,14 +26,8 @@ impl IsSet for Option<Switch> {
     }
 }
 
-macro_rules! impl_is_set {
-    ($($type:ty),+) => {
-        $(impl IsSet for Option<$type> {
-            fn is_set(&self) -> bool {
-                self.is_some()
-            }
-        })+
-    };
+impl<T: AsRef<str>> IsSet for Option<T> {
+    fn is_set(&self) -> bool {
+        self.nonempty().is_some()
+    }
 }
-
-impl_is_set!(Secret, Identifier, Location, Setting, GoDuration);
