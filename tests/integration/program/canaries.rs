@@ -3,6 +3,7 @@
 //! secret appears in any line of the log.
 
 use serde_json::{Value, json};
+use tbot::config::JoinMethod;
 
 use super::fake_server::{Behaviour, FakeServer};
 use super::fixture::{CLOSED_PORT, Run, Telemetry, tbot};
@@ -27,7 +28,7 @@ const METHODS: [(&str, &[&str]); 15] = [
     ("iam", &["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]),
     ("kubernetes", &[]),
     ("spacelift", &["SPACELIFT_OIDC_TOKEN"]),
-    ("terraform_cloud", &["TF_WORKLOAD_IDENTITY_TOKEN"]),
+    ("terraform_cloud", &["TFC_WORKLOAD_IDENTITY_TOKEN"]),
     ("generic_oidc", &["OIDC_TOKEN"]),
 ];
 
@@ -52,8 +53,8 @@ const IDENTIFYING: [&str; 15] = [
 
 fn configuration(method: &str) -> Value {
     let name = |part: &str| format!("{CANARY}-{part}");
-    // The name of the token is a secret for these two only.
-    let token = if matches!(method, "token") { format!("{SECRET}-{CANARY}") } else { name("token") };
+    // The token is a secret only for this method.
+    let token = if method == "token" { format!("{SECRET}-{CANARY}") } else { name("token") };
     let path = |part: &str| json!({ "type": "directory", "path": format!("{CANARY}/{part}") });
     let mut onboarding = json!({ "join_method": method, "token": token });
     match method {
@@ -116,6 +117,19 @@ fn no_canary_is_in_a_request_or_in_what_the_log_says_about_telemetry() {
         }
     }
     assert_eq!(sent, METHODS.len());
+}
+
+#[test]
+fn the_canaries_are_in_variables_of_every_join_method() {
+    for method in JoinMethod::ALL.iter().filter(|method| method.supported().is_some()) {
+        let row = METHODS.iter().find(|(name, _)| *name == method.as_str());
+        let (_, secrets) =
+            row.unwrap_or_else(|| panic!("add {method}, and its variables with secrets, to METHODS"));
+        // `configuration` names this variable itself.
+        let mut read: Vec<&str> = vec!["OIDC_TOKEN"];
+        read.extend(method.variables().iter().flat_map(|variables| variables.names));
+        assert!(secrets.iter().all(|name| read.contains(name)), "{method} does not read {secrets:?}");
+    }
 }
 
 /// The operator chooses the address of the endpoint, so its path and query are sent. The log shows where the event went, without the query.
