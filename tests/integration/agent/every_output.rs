@@ -1,6 +1,8 @@
-//! One output of each kind of request, for tests of a whole run.
+//! One output of each type, for tests of a whole run.
 
 use serde_json::{Value, json};
+use tbot::config::ServiceType;
+use tbot::config::internal::DestinationUse;
 use tbot_cluster::{Resource, WorkloadIdentity};
 
 use super::fixture::TestCluster;
@@ -37,7 +39,13 @@ pub(super) fn newer_outputs(fixture: &TestCluster) -> Vec<Value> {
 }
 
 fn output(fixture: &TestCluster, name: &str) -> Value {
-    let mut service = match name {
+    let mut output = without_destination(name);
+    output["destination"] = json!({ "type": "directory", "path": fixture.path(name) });
+    output
+}
+
+fn without_destination(name: &str) -> Value {
+    match name {
         "identity" => json!({ "type": "identity" }),
         "app" => json!({ "type": "application", "app_name": "dumper" }),
         "db" => json!({ "type": "database", "service": "pg" }),
@@ -49,9 +57,17 @@ fn output(fixture: &TestCluster, name: &str) -> Value {
             json!({ "type": "workload-identity-jwt", "selector": { "name": "web" }, "audiences": ["a"] })
         }
         _ => panic!("no output {name}"),
-    };
-    service["destination"] = json!({ "type": "directory", "path": fixture.path(name) });
-    service
+    }
+}
+
+#[test]
+fn every_type_of_outputs_is_listed() {
+    let names = OUTPUTS.iter().chain(&NEWER_OUTPUTS).map(|(name, _)| name);
+    let listed: Vec<Value> = names.map(|name| without_destination(name)["type"].take()).collect();
+    let writes_files = |one: &&ServiceType| matches!(one.destination, DestinationUse::Files(_));
+    for one in ServiceType::ALL.iter().filter(|one| one.supported).filter(writes_files) {
+        assert!(listed.contains(&json!(one.name)), "add an output of type {} to this file", one.name);
+    }
 }
 
 /// Whether all [`outputs`] are written.
