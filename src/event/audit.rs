@@ -19,8 +19,8 @@ const MAX_ACCEPTED: u128 = 1 << 24;
 
 /// Returns every violation of the telemetry rules in an event's schema. Empty if there are none.
 ///
-/// - Every property has a closed set of values, a source, a reason that a report answers, a version and a representation on the
-///   wire.
+/// - Every property has a closed set of values, an example, a source, a reason that a report answers, a version and a
+///   representation on the wire.
 /// - A pattern accepts a limited number of strings.
 /// - An environment variable that is read exists only for telemetry.
 /// - A source in the configuration is a property of class `category`. Nothing else may leave the machine.
@@ -89,11 +89,14 @@ impl Audit<'_> {
         finding.into_iter().collect()
     }
 
-    /// Checks that the property is described, that a report answers its reason, and that its first version is known.
+    /// Checks that the property is described and has an example, that a report answers its reason, and that its first version is known.
     fn documentation(&self, rule: &Rule) -> Vec<String> {
         let mut findings = Vec::new();
         if rule.reason.is_empty() || rule.description.is_empty() {
             findings.push("lacks a description or a reason".to_owned());
+        }
+        if rule.example.is_none() {
+            findings.push("lacks an example, which docs/telemetry.md shows".to_owned());
         }
         if rule.report.is_empty() {
             findings.push("lacks the parts of a report that answer its reason (x-report)".to_owned());

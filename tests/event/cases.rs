@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use tbot::config::{JoinMethod, Purpose, load};
+use serde_json::Value;
+use tbot::config::{Purpose, load};
+use tbot::event::internal::{Rule, Rules, ValueSet};
 use tbot::event::{BuildContext, BuiltEvent, Provenance};
 
 const DISTINCT_ID: &str = "00000000-0000-4000-8000-000000000000";
@@ -14,26 +16,41 @@ const DISTINCT_ID: &str = "00000000-0000-4000-8000-000000000000";
 #[test]
 fn every_case_matches_its_snapshot() {
     insta::glob!("../cases/event", "*/tbot.yaml", |file| {
-        let text = fs::read_to_string(file).unwrap();
-        let loaded = load(Some(&text), &[], Purpose::Start);
-        let effective = loaded.effective.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
-        let environment = environment(file.parent().unwrap());
-        let context = BuildContext { version: "1.2.3", environment: &|name| environment.get(name).cloned() };
-        let built = BuiltEvent::for_config(&effective, context).unwrap();
+        let built = build(file.parent().unwrap());
         let body = serde_json::to_string_pretty(&built.request_body(DISTINCT_ID).unwrap()).unwrap();
         insta::assert_snapshot!("cases", format!("{}\n{body}", describe(&built)));
     });
 }
 
 #[test]
-fn every_join_method_has_a_case() {
-    for method in JoinMethod::ALL {
-        let case = format!("tests/cases/event/join-method-{}", method.as_str().replace('_', "-"));
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(&case).join("tbot.yaml");
-        let text = fs::read_to_string(&file).unwrap_or_else(|_| panic!("add {case}/tbot.yaml"));
-        let effective = load(Some(&text), &[], Purpose::Start).effective.unwrap();
-        assert_eq!(effective.config().onboarding.as_ref().unwrap().join_method, Some(*method), "{case}");
+fn every_property_and_every_listed_value_has_a_case() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/event");
+    let cases = fs::read_dir(directory).unwrap().map(|case| build(&case.unwrap().path()));
+    let events: Vec<Value> = cases.map(|built| serde_json::to_value(built.event()).unwrap()).collect();
+    for Rule { name, values, .. } in &Rules::embedded().unwrap().properties {
+        let built = || events.iter().filter_map(|event| event.get(name));
+        match values {
+            ValueSet::Enum(values) => {
+                for value in values {
+                    assert!(built().any(|other| other == value), "add a case in which `{name}` is `{value}`");
+                }
+            }
+            ValueSet::Pattern(_) => assert!(built().next().is_some(), "add a case with `{name}`"),
+            ValueSet::Count { .. } => {
+                assert!(built().any(|count| *count != 0), "add a case in which `{name}` is not 0");
+            }
+        }
     }
+}
+
+/// Builds the event of a case.
+fn build(directory: &Path) -> BuiltEvent {
+    let text = fs::read_to_string(directory.join("tbot.yaml")).unwrap();
+    let loaded = load(Some(&text), &[], Purpose::Start);
+    let effective = loaded.effective.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    let environment = environment(directory);
+    let context = BuildContext { version: "1.2.3", environment: &|name| environment.get(name).cloned() };
+    BuiltEvent::for_config(&effective, context).unwrap()
 }
 
 fn environment(directory: &Path) -> BTreeMap<String, String> {
