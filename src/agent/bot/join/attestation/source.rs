@@ -160,6 +160,7 @@ impl AttestationSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{GoDuration, JoinMethod};
 
     #[test]
     fn the_configuration_selects_the_variable() {
@@ -177,5 +178,49 @@ mod tests {
         assert_eq!(name(SupportedJoinMethod::TerraformCloud, terraform("")), "TFC_WORKLOAD_IDENTITY_TOKEN");
         let tagged = name(SupportedJoinMethod::TerraformCloud, terraform("teleport"));
         assert_eq!(tagged.strip_prefix("TFC_WORKLOAD_IDENTITY_TOKEN"), Some("_TELEPORT"));
+    }
+
+    /// docs/configuration.md lists the variables of the row.
+    #[test]
+    fn every_variable_is_in_the_row_of_its_method() {
+        let onboarding = Onboarding::default();
+        let mut compared = 0;
+        for method in JoinMethod::ALL {
+            let source =
+                method.supported().and_then(|method| AttestationSource::for_method(method, &onboarding));
+            let read = match &source {
+                Some(AttestationSource::Variable { name, .. }) => vec![name.as_str()],
+                Some(AttestationSource::File { variable, .. }) => vec![*variable],
+                Some(AttestationSource::Request(request)) => {
+                    let (TokenEndpoint::Variable(endpoint)
+                    | TokenEndpoint::Metadata { variable: endpoint, .. }) = request.endpoint;
+                    [Some(endpoint), request.bearer_variable].into_iter().flatten().collect()
+                }
+                _ => Vec::new(),
+            };
+            for name in read {
+                let is_listed = method.variables().iter().any(|row| row.names.contains(&name));
+                assert!(is_listed, "add {name} to `variables` of {method} in src/config/onboarding.rs");
+                compared += 1;
+            }
+        }
+        assert!(compared >= 12, "{compared}");
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_schema() {
+        let schema = crate::config::schema::generate();
+        let default = |definition: &str, property: &str| {
+            schema["$defs"][definition]["properties"][property]["default"].as_str().unwrap().to_owned()
+        };
+        let source = |method| AttestationSource::for_method(method, &Onboarding::default()).unwrap();
+        let AttestationSource::Variable { name, .. } = source(SupportedJoinMethod::Gitlab) else { panic!() };
+        assert_eq!(name, default("GitlabJoin", "token_env_var_name"));
+        let AttestationSource::File { default: path, .. } = source(SupportedJoinMethod::Kubernetes) else {
+            panic!()
+        };
+        assert_eq!(path, default("KubernetesJoin", "token_path"));
+        let timeout: GoDuration = default("GenericOidcJoin", "timeout").parse().unwrap();
+        assert_eq!(timeout.to_std(), DEFAULT_TIMEOUT);
     }
 }
