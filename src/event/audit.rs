@@ -24,7 +24,7 @@ const MAX_ACCEPTED: u128 = 1 << 24;
 /// - A pattern accepts a limited number of strings.
 /// - An environment variable that is read exists only for telemetry.
 /// - A source in the configuration is a property of class `category`. Nothing else may leave the machine.
-/// - Every value of a source can be represented on the wire.
+/// - If the values of a property have names on the wire, each of them has one. What a source may contain is not compared with them.
 pub fn audit(event_schema: &Value, config_schema: &Value) -> Vec<String> {
     let rules = match Rules::read(event_schema) {
         Ok(rules) => rules,
