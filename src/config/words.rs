@@ -310,6 +310,7 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             help(&["id"], "use `identity`"),
             help(&["ssh", "ssh_client"], "use `identity`, which also writes an `ssh_config`"),
             help(&["app"], "use `application` for credentials, or `application-tunnel` for a local port"),
+            help(&["app-proxy"], "use `application-proxy`"),
             help(&["app-tunnel"], "use `application-tunnel`"),
             help(&["db"], "use `database` for credentials, or `database-tunnel` for a local port"),
             help(&["db-tunnel"], "use `database-tunnel`"),
@@ -399,6 +400,15 @@ mod tests {
                     found.any(|found| found.help.as_deref() == Some(&*meaning.help()))
                 };
                 assert!(examples(place, word).iter().any(gets_help), "{word} in {place:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_short_name_of_a_command_has_help_as_a_type() {
+        for command in ServiceType::ALL.iter().filter_map(|service| service.command) {
+            for alias in command.aliases {
+                assert!(find(&[WordPlace::ServiceType], alias).is_some(), "add {alias} to WORDS");
             }
         }
     }
