@@ -142,10 +142,17 @@ fn defaults_in_the_schema_match_the_accessors() {
     let root = FormatVersion::V2.schema();
     let minimal = load(Some("version: v2\n"), &[], Purpose::Validate).effective.unwrap();
     let config: &Config = minimal.config();
+    for (key, property) in root["properties"].as_object().unwrap() {
+        let Some(default) = property["default"].as_str() else { continue };
+        let used = match key.as_str() {
+            "credential_ttl" => config.credential_ttl(),
+            "renewal_interval" => config.renewal_interval(),
+            "leeway" => config.leeway(),
+            _ => panic!("compare the default of `{key}`"),
+        };
+        assert_eq!(default.parse(), Ok(used), "{key}");
+    }
     let default = |key: &str| root["properties"][key]["default"].clone();
-    let duration = |key: &str| default(key).as_str().unwrap().parse();
-    assert_eq!(duration("credential_ttl"), Ok(config.credential_ttl()));
-    assert_eq!(duration("renewal_interval"), Ok(config.renewal_interval()));
     assert_eq!(default("oneshot"), config.is_oneshot());
     let explicit = json!({ "version": "v2", "storage": default("storage") });
     let explicit = load(Some(&explicit.to_string()), &[], Purpose::Validate).effective.unwrap();
