@@ -182,6 +182,10 @@ fn appended_starts_are_exported(url: &StoreUrl) {
 fn a_tally_counts_each_facet(url: &StoreUrl) {
     let mut store = url.open().unwrap();
     let all = [batch(0..300, MONDAY), batch(300..340, MONDAY.plus(8))].concat();
+    for (index, property) in schema().properties.iter().enumerate() {
+        let is_varied = all.iter().any(|other| other.start.0[index] != all[0].start.0[index]);
+        assert!(is_varied, "add values of `{}` to `submission`", property.name());
+    }
     store.append(&all).unwrap();
     for floor in [1, 30] {
         let mut counts: BTreeMap<(Week, FacetId, String), u64> = BTreeMap::new();
