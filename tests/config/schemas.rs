@@ -121,7 +121,11 @@ fn every_property_is_described_and_classified() {
                 .flatten()
                 .any(|schema| schema["description"].as_str().is_some_and(|text| text.ends_with('.')));
             assert!(is_described, "{definition}.{name} has no description");
-            assert!(schema::class_of(root, property).is_some(), "{definition}.{name} has no x-sensitivity");
+            assert!(
+                schema::class_of(root, property).is_some(),
+                "{definition}.{name} has no x-sensitivity: use a type of src/config/scalar.rs, `#[sensitivity = Tuning]` in a \
+                 string_enum!, or for a list or a map `#[schemars(extend(\"x-sensitivity\" = \"tuning\"))]`"
+            );
         }
     }
 }
