@@ -7,6 +7,7 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use tbot::config::internal::schema::resolve;
 
 use crate::generated::{GeneratedFile, pretty_json};
 use xtask_launcher::root;
@@ -168,7 +169,7 @@ fn required(schema: &Value) -> impl Iterator<Item = &str> {
 fn wire_type(schema: &Value, property: &Value) -> &'static str {
     if property["x-wire"]["values"].is_object() {
         "an enum"
-    } else if definition(schema, property)["type"] == "integer" {
+    } else if resolve(schema, property).is_some_and(|property| property["type"] == "integer") {
         "int32"
     } else {
         "string"
@@ -176,13 +177,8 @@ fn wire_type(schema: &Value, property: &Value) -> &'static str {
 }
 
 fn enum_values(schema: &Value, property: &Value) -> Vec<Value> {
-    definition(schema, property)["enum"].as_array().cloned().unwrap_or_default()
-}
-
-/// Returns the definition that a property refers to, or else the property itself.
-fn definition<'a>(schema: &'a Value, property: &'a Value) -> &'a Value {
-    let reference = property["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
-    reference.and_then(|pointer| schema.pointer(pointer)).unwrap_or(property)
+    let values = resolve(schema, property).and_then(|property| property["enum"].as_array());
+    values.cloned().unwrap_or_default()
 }
 
 fn without_explanations(schema: &Value) -> Value {

@@ -37,7 +37,8 @@ pub trait ServiceFields {
 
     /// Returns the key that sets the lifetime: `credential_ttl`, or the deprecated `certificate_ttl`.
     fn ttl_key(&self) -> &'static str {
-        "credential_ttl"
+        let is_old = self.has_certificate_ttl() && !self.has_credential_ttl();
+        if is_old { "certificate_ttl" } else { "credential_ttl" }
     }
 
     /// Returns the key of the map that contains the lifetime, or `None` if the service itself contains it.
@@ -148,11 +149,6 @@ macro_rules! service {
 
             fn has_certificate_ttl(&self) -> bool {
                 self.certificate_ttl.is_some()
-            }
-
-            fn ttl_key(&self) -> &'static str {
-                let is_set = self.credential_ttl.is_some_and(|ttl| !ttl.is_zero());
-                if is_set || self.certificate_ttl.is_none() { "credential_ttl" } else { "certificate_ttl" }
             }
 
             $($methods)*
