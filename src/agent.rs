@@ -44,7 +44,7 @@
 //! let agent = Agent::new(effective.config(), options)?;
 //! let (control, signals) = control(); // `control.shutdown()` stops the agent
 //! match agent.run_once(signals).await {
-//!     Ok(()) => println!("{:?}", agent.in_memory(0, "identity")),
+//!     Ok(()) => println!("{:?}", agent.files_in_memory(0).keys()),
 //!     Err(error) => {
 //!         eprintln!("error: {}", error_chain(&error));
 //!         if let Some(hint) = error.hint() {

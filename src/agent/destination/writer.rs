@@ -340,9 +340,9 @@ impl DestinationWriter {
         }
     }
 
-    /// Returns the content of a file if the destination is memory.
-    pub(crate) fn read_from_memory(&self, name: &str) -> Option<Vec<u8>> {
-        lock(&self.memory).get(name).cloned()
+    /// Returns all files, by name, if the destination is memory, and otherwise none.
+    pub(crate) fn files_in_memory(&self) -> BTreeMap<String, Vec<u8>> {
+        lock(&self.memory).clone()
     }
 
     /// Opens the directory. Refuses one that belonged to the agent's user and now belongs to another user, who may have

@@ -1,5 +1,6 @@
 //! The agent's public interface: an agent is created from a configuration, then runs once or until it is stopped.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -10,6 +11,7 @@ use super::health_monitor::HealthMonitor;
 use super::health_server::HealthServer;
 use super::running_agent::RunningAgent;
 use super::setup::{AgentOptions, Plan};
+use crate::agent::destination::writer::DestinationWriter;
 use crate::agent::net::listener::Listener;
 use crate::agent::platform::lock::lock;
 use crate::config::Config;
@@ -153,10 +155,11 @@ impl Agent {
         lock(&self.addresses)
     }
 
-    /// Returns a file of an output whose destination is memory. `output` is the index in the list of `services`,
-    /// followed by `outputs`.
+    /// Returns the files of an output whose destination is memory, by name. They are those of one renewal, so that the key matches
+    /// the certificates. Empty before the output is written, and for any other service. `output` is the index in the list of
+    /// `services`, followed by `outputs`.
     #[must_use]
-    pub fn in_memory(&self, output: usize, file: &str) -> Option<Vec<u8>> {
-        self.plan.destination(output)?.read_from_memory(file)
+    pub fn files_in_memory(&self, output: usize) -> BTreeMap<String, Vec<u8>> {
+        self.plan.destination(output).map(DestinationWriter::files_in_memory).unwrap_or_default()
     }
 }

@@ -1,5 +1,7 @@
 //! Continuous mode: schedule, reloads, outages and outputs that fail.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use tbot::agent::{JoinError, JoinReason};
 use tbot_cluster::{Code, Outcome, method};
@@ -27,6 +29,24 @@ async fn identity_and_outputs_are_renewed_on_their_own_schedules() {
     assert_eq!(read(&slow), first_slow, "the slow output is not due for half an hour");
     assert_eq!(Some(fixture.stored_generation()), fixture.cluster.generation(BOT));
     assert_eq!(fixture.call_count(method::JOIN), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_in_memory_are_always_those_of_one_renewal() {
+    let fixture = TestCluster::new().await;
+    let output = json!({ "type": "identity", "destination": { "type": "memory" } });
+    let running = fixture.start(fixture.config("100ms", &[output]));
+    let mut keys = BTreeSet::new();
+    wait_until("the output is renewed twice", || {
+        let files = running.agent.files_in_memory(0);
+        if let Some(key) = files.get("key") {
+            assert!(files["identity"].starts_with(key));
+            keys.insert(key.clone());
+        }
+        keys.len() > 2
+    })
+    .await;
+    running.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -132,8 +132,9 @@ async fn with_memory_for_storage_and_output_nothing_is_written_to_disk() {
     let agent = fixture.agent(config).unwrap();
     run_oneshot(&agent).await.unwrap();
     assert!(!fixture.storage().exists());
-    assert!(agent.in_memory(0, "identity").is_some() && agent.in_memory(0, "known_hosts").is_some());
-    assert_eq!(agent.in_memory(0, "ssh_config"), None, "it would name files that do not exist");
+    let files = agent.files_in_memory(0);
+    assert!(files.contains_key("identity") && files.contains_key("known_hosts"));
+    assert!(!files.contains_key("ssh_config"), "it would name files that do not exist");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,7 +78,8 @@ async fn write_to_memory(fixture: &TestCluster, service: &Value) -> impl Fn(&str
     service["destination"] = json!({ "type": "memory" });
     let agent = fixture.agent(fixture.config("20m", &[service])).unwrap();
     run_oneshot(&agent).await.unwrap();
-    move |name| String::from_utf8(agent.in_memory(0, name).unwrap()).unwrap()
+    let files = agent.files_in_memory(0);
+    move |name| String::from_utf8(files[name].clone()).unwrap()
 }
 
 /// Returns why an output to the directory `out` cannot be written.

@@ -298,8 +298,8 @@ async fn outputs_and_tunnels_keep_their_indexes_in_the_configuration() {
     let fixture = cluster_with_app(echo().await).await;
     let in_memory = json!({ "type": "identity", "destination": { "type": "memory" } });
     let running = fixture.start(fixture.config("20m", &[tcp_tunnel(), in_memory]));
-    wait_until("the output is written", || running.agent.in_memory(1, "identity").is_some()).await;
+    wait_until("the output is written", || running.agent.files_in_memory(1).contains_key("identity")).await;
     assert!(running.agent.listen_addr(0).is_some() && running.agent.listen_addr(1).is_none());
-    assert!(running.agent.in_memory(0, "identity").is_none());
+    assert!(running.agent.files_in_memory(0).is_empty());
     running.stop().await.unwrap();
 }

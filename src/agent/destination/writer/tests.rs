@@ -39,20 +39,19 @@ fn is_link(path: &Path) -> bool {
 #[test]
 fn memory_keeps_only_the_last_set_and_what_is_named() {
     let memory = with_target(WriteTarget::Memory);
+    assert_eq!(memory.files_in_memory(), BTreeMap::new());
     memory.write(vec![("old".to_owned(), vec![])], &EarlierFiles::default()).unwrap();
     write(&memory, "2");
     assert_eq!(format!("{memory:?}"), "Memory");
-    assert_eq!((memory.read_from_memory("key"), memory.read_from_memory("old")), (Some(b"2".to_vec()), None));
+    assert_eq!(memory.files_in_memory(), BTreeMap::from_iter(files("2")));
     memory
         .write(
             vec![("new".to_owned(), vec![])],
             &EarlierFiles { kept: vec!["key"], ..EarlierFiles::default() },
         )
         .unwrap();
-    assert_eq!(
-        (memory.read_from_memory("key"), memory.read_from_memory("new")),
-        (Some(b"2".to_vec()), Some(vec![]))
-    );
+    let kept = [("key".to_owned(), b"2".to_vec()), ("new".to_owned(), vec![])];
+    assert_eq!(memory.files_in_memory(), BTreeMap::from(kept));
 }
 
 #[test]
