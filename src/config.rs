@@ -103,6 +103,9 @@ pub use service::{
 pub use service_names::NamedService;
 pub use token_request::{TokenHttpRequest, TokenLocation, TokenRequestTarget, TokenUrlError};
 pub use unsupported::UnsupportedPart;
+/// Use the one that [`load`] returns: `load` applies `join_uri` and checks what the types cannot express. To set a value in code, pass
+/// an [`Override`] to it.
+pub use v2::Config;
 pub use v2::{
-    Config, DEFAULT_CREDENTIAL_TTL, DEFAULT_LEEWAY, DEFAULT_RENEWAL_INTERVAL, DEFAULT_STORAGE_PATH, VersionV2,
+    DEFAULT_CREDENTIAL_TTL, DEFAULT_LEEWAY, DEFAULT_RENEWAL_INTERVAL, DEFAULT_STORAGE_PATH, VersionV2,
 };

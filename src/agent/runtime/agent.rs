@@ -32,8 +32,11 @@ struct Addresses {
 }
 
 impl Agent {
-    /// Creates an agent from a valid configuration. Reads root certificates, and the symbolic links in the paths of destinations;
-    /// all other I/O happens when the agent runs.
+    /// Creates an agent from a configuration that [`load`](crate::config::load) returned with [`Purpose::Start`]: of what `load`
+    /// checks, this repeats only a part. Reads root certificates, and the symbolic links in the paths of destinations; all other I/O
+    /// happens when the agent runs.
+    ///
+    /// [`Purpose::Start`]: crate::config::Purpose::Start
     ///
     /// # Errors
     ///
