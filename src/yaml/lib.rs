@@ -203,8 +203,8 @@ fn parse_yaml(text: &str) -> (Option<(Parsed, Unreadable)>, Vec<Problem>) {
 ///
 /// # Errors
 ///
-/// Returns an error if there is no such YAML: for a value that is not a map, and for a map with the key `<<`, which would
-/// be read as a merge.
+/// Returns an error for a value that is not a map, for a map with the key `<<`, which would be read as a merge, and for a string with
+/// U+2028 or U+2029, which would be written without an escape.
 pub fn emit(value: &Value) -> Result<String, EmitError> {
     let text = serde_yaml::to_string(value).map_err(|error| EmitError::Serialize(error.into()))?;
     match parse(&text) {
@@ -220,7 +220,7 @@ pub enum EmitError {
     /// The YAML crate failed.
     #[error("the configuration cannot be written as YAML")]
     Serialize(#[source] Box<dyn Error + Send + Sync>),
-    /// The YAML would be read as a different value.
+    /// The YAML would not be read as the same value.
     #[error("the configuration would change when written as YAML")]
     Ambiguous,
 }

@@ -37,7 +37,8 @@ fn strings_with_a_special_meaning_in_yaml_remain_strings() {
 
 #[test]
 fn a_value_that_would_parse_differently_is_rejected() {
-    for value in [json!({ "<<": { "a": 1 } }), json!(["a"]), json!(null)] {
+    let separators = ["a\u{2028}b", "\u{2029}"].map(|text| json!({ "a": text }));
+    for value in [json!({ "<<": { "a": 1 } }), json!(["a"]), json!(null)].into_iter().chain(separators) {
         assert!(matches!(yaml::emit(&value), Err(EmitError::Ambiguous)), "{value}");
     }
 }

@@ -112,7 +112,9 @@ impl Failure {
             Self::Keypair(error) => return error.hint(),
             Self::Prepare { error, .. } => return error.hint(),
             Self::Tsh { .. } => "install tsh, or set TSH to its path",
-            Self::Emit(EmitError::Ambiguous) => "if it has the key `<<`, rename that key",
+            Self::Emit(EmitError::Ambiguous) => {
+                "if it has the key `<<`, rename that key; if a string contains U+2028 or U+2029, remove the character"
+            }
             Self::NoIdentity { .. } => "use the directory of an output that tbot has written",
             Self::UnitDiffers { .. } => "to replace it, add --force",
             Self::NothingToWaitFor => "check --service, and the version of the agent",

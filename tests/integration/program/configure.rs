@@ -339,6 +339,17 @@ fn a_failed_migration_writes_nothing() {
 }
 
 #[test]
+fn a_migration_whose_yaml_would_be_read_differently_says_what_to_look_for() {
+    let file = VERSION_1.replace("app: a", r#"app: "a\u2028b""#);
+    let finished = tbot(Telemetry::ClosedPort, &["migrate", "old.yaml"]).file("old.yaml", &file).run();
+    assert_failed(&finished, 1);
+    insta::assert_snapshot!(finished.stderr, @"
+    error: the configuration would change when written as YAML
+    hint: if it has the key `<<`, rename that key; if a string contains U+2028 or U+2029, remove the character
+    ");
+}
+
+#[test]
 fn a_service_command_has_the_short_names_of_the_go_agent() {
     let bot = ["--proxy-server=proxy.example:443", "--join-method=token", "--token=a-token"];
     let configure = |command: &str, flags: &[&str]| {
