@@ -1,6 +1,7 @@
 //! Describes the YAML problems of a file: the limits, the kinds of problems, and their messages. Depends on `line_index`.
 //! Never uses the messages of the YAML crates, which may quote values of the file and thus secrets.
 
+use std::error::Error;
 use std::fmt;
 
 use super::line_index::Span;
@@ -60,7 +61,8 @@ pub enum ProblemKind {
     AnchorRedefined,
 }
 
-/// A problem and its position. Its `Debug` output does not contain the keys, which may be parts of secrets.
+/// A problem and its position. Neither its `Debug` output nor its message as an error contains the keys, which may be parts of
+/// secrets.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
@@ -93,6 +95,22 @@ impl fmt::Debug for Problem {
             .finish_non_exhaustive()
     }
 }
+
+/// One line: the position, the message and the help.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Span { start, .. }) = self.span {
+            write!(f, "line {} column {}: ", start.line, start.column)?;
+        }
+        f.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(f, "; {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Problem {}
 
 impl Problem {
     pub(crate) fn new(kind: ProblemKind, message: impl Into<String>, help: &str) -> Self {

@@ -170,6 +170,32 @@ fn decode_accepts_only_utf8_and_utf16() {
 }
 
 #[test]
+fn a_problem_is_an_error_whose_message_shows_nothing_of_the_file() {
+    let read = |text: &[u8]| -> Result<Parsed, Box<dyn Error>> {
+        parse(&decode(text)?).map_err(|problems| problems.into_iter().next().unwrap().into())
+    };
+    let messages = [&b"a: \xe9\n"[..], b"version: v2\nhunter2: 1\nhunter2: 2\n", b"a: hunter2: b\n"]
+        .map(|text| read(text).unwrap_err().to_string());
+    insta::assert_snapshot!(messages.join("\n"), @"
+    invalid UTF-8 on line 1; save the file as UTF-8
+    line 3 column 1: duplicate key; remove one of the two
+    line 1 column 11: unexpected `:`; align the keys of a map; put a space after the `:`, and quotes around a value that contains `: `
+    ");
+    for text in [
+        "hunter2: 1\nhunter2: 2\n",
+        "a:\nhunter2: 1\na: 2\n",
+        "a: !hunter2 b\n",
+        "a: &hunter2 1\nb: &hunter2 2\n",
+    ] {
+        let problems = parse(text).unwrap_err();
+        assert!(
+            problems.iter().all(|problem| !format!("{problem} {problem:?}").contains("hunter2")),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
 fn an_escaped_single_quote_is_read_in_double_quotes() {
     let text = r#"a: "b\'c\e\\'d\x1b\u001B\U0000001b\'", b\'c: &x\' "\'"
 "#;
