@@ -1,21 +1,25 @@
 //! Tasks outside the agent's loops: blocking work, and work that must run to completion once it has started.
+//!
+//! Each continues the span of its caller, so that the log of a program that runs several agents can name the agent.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, RwLock};
 use tokio::task::{JoinError, JoinHandle};
+use tracing::{Instrument as _, Span};
 
 /// Runs blocking work, such as file I/O, on tokio's blocking threads.
 pub(crate) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    output_or_panic(tokio::task::spawn_blocking(work).await).await
+    let span = Span::current();
+    output_or_panic(tokio::task::spawn_blocking(move || span.in_scope(work)).await).await
 }
 
 /// Runs `work` to completion, even if the caller's future is dropped.
 pub(crate) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {
-    let task: JoinHandle<T> = tokio::spawn(work);
+    let task: JoinHandle<T> = tokio::spawn(work.in_current_span());
     output_or_panic(task.await).await
 }
 

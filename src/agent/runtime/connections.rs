@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::health::Reporter;
 use crate::agent::net::byte_stream::BoxedByteStream;
@@ -68,7 +69,7 @@ impl Connections {
     fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = lock(&self.0);
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(connection);
+        tasks.spawn(connection.in_current_span());
     }
 
     /// Returns the connections that are still open.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::concurrency::WriteLimit;
 use super::control::Signals;
@@ -72,7 +73,7 @@ impl RunningAgent {
             let (agent, write_limit) = (Arc::clone(self), Arc::clone(&write_limit));
             let (client, identity) = (Arc::clone(&client), Arc::clone(&identity));
             let mut revocations = revocations.clone();
-            writes.spawn(async move {
+            let write = async move {
                 let list = revocations::list_for(&output, &mut revocations).await;
                 let context = agent.issue_context(list);
                 let result = write_limit.run(|| output.write(&client, &identity, &context)).await;
@@ -81,7 +82,8 @@ impl RunningAgent {
                     tracing::info!(output = %output.settings.name, "wrote credentials");
                 }
                 (index, result.err())
-            });
+            };
+            writes.spawn(write.in_current_span());
         }
         let (_current, current) = watch::channel(CurrentIdentity::Available(identity));
         let mut failures: Vec<_> = self.outputs.iter().map(|_| None).collect();

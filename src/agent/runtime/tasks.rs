@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use tokio::task::{Id, JoinSet};
+use tracing::Instrument as _;
 
 use super::error::AgentError;
 
@@ -20,7 +21,7 @@ impl AgentTasks {
         name: &str,
         task: impl Future<Output = Result<(), AgentError>> + Send + 'static,
     ) {
-        let handle = self.tasks.spawn(task);
+        let handle = self.tasks.spawn(task.in_current_span());
         self.names.insert(handle.id(), name.to_owned());
     }
 

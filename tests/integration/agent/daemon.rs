@@ -1,14 +1,16 @@
 //! Continuous mode: schedule, reloads, outages and outputs that fail.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
-use tbot::agent::{JoinError, JoinReason};
+use tbot::agent::{JoinError, JoinReason, control};
 use tbot_cluster::{Code, Outcome, method};
-use tracing::Level;
+use tokio::runtime::Builder;
+use tracing::{Instrument as _, Level};
 
 use super::errors::join_error;
-use super::fixture::{BOT, MINUTE, TestCluster, read, wait_until};
+use super::fixture::{BOT, MINUTE, TestCluster, read, run_oneshot, wait_until};
 use super::log_capture::{LogCapture, LogEvent};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,4 +161,44 @@ async fn an_unknown_version_of_the_cluster_is_logged_once() {
         panic!("{}", log.transcript())
     };
     assert!(warning.message.contains("14.3.1"), "{warning:?}");
+}
+
+/// Runs an agent in both modes, with an output to a directory that every user may write to, which its blocking work warns about.
+async fn run_in_both_modes(fixture: &TestCluster) {
+    let out = fixture.path("out");
+    std::fs::create_dir(&out).unwrap();
+    std::fs::set_permissions(&out, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let agent = fixture.agent(fixture.config("20m", &[fixture.output("out")])).unwrap();
+    run_oneshot(&agent).await.unwrap();
+    let (control, signals) = control();
+    let health = agent.health(&signals);
+    let ready = async {
+        wait_until("the output is written again", || health.report().is_ready()).await;
+        control.shutdown();
+    };
+    let (result, ()) = tokio::join!(agent.run(signals), ready);
+    result.unwrap();
+}
+
+#[test]
+fn the_log_lines_of_two_agents_can_be_told_apart_by_a_span() {
+    let log = LogCapture::start();
+    let runtime =
+        Builder::new_current_thread().enable_all().on_thread_start(log.for_threads()).build().unwrap();
+    runtime.block_on(async {
+        let (first, second) = (TestCluster::new().await, TestCluster::new().await);
+        tokio::join!(
+            run_in_both_modes(&first).instrument(tracing::info_span!("first")),
+            run_in_both_modes(&second).instrument(tracing::info_span!("second")),
+        );
+    });
+    for agent in ["first", "second"] {
+        let count =
+            |matches: fn(&LogEvent) -> bool| log.count(|event| event.span == Some(agent) && matches(event));
+        assert_eq!(count(LogEvent::is_new_identity), 2, "{agent}: a join and a renewal");
+        assert_eq!(count(LogEvent::is_write), 2, "{agent}");
+        assert!(count(|event| event.level == Level::WARN) > 0, "{agent}: from a blocking thread");
+    }
+    let unknown = log.events(|event| event.span.is_none());
+    assert!(unknown.is_empty(), "{unknown:?}");
 }

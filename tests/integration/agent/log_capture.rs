@@ -1,14 +1,15 @@
-//! Captures what the test's thread logs: everything as text, and the agent's own events with their fields.
+//! Captures what the test's thread logs: everything as text, and the agent's own events with their fields and outermost span.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use tracing::dispatcher::{self, DefaultGuard};
 use tracing::field::{Field, Visit};
-use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Level, Subscriber};
+use tracing::{Dispatch, Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 
 /// One event that the agent logged.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub(super) struct LogEvent {
     pub(super) level: Level,
     pub(super) message: String,
     fields: BTreeMap<&'static str, String>,
+    /// The name of the outermost span around the event.
+    pub(super) span: Option<&'static str>,
 }
 
 impl LogEvent {
@@ -73,6 +76,7 @@ impl Visit for LogEvent {
 pub(super) struct LogCapture {
     text: Text,
     events: Events,
+    dispatch: Dispatch,
     _guard: DefaultGuard,
 }
 
@@ -80,7 +84,7 @@ impl LogCapture {
     pub(super) fn start() -> Self {
         // With a single subscriber, tracing lets the thread that reaches a log statement first decide whether it is
         // enabled. A thread without a subscriber would disable it for this one. A second subscriber prevents that.
-        static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
         SECOND.get_or_init(|| tracing_subscriber::fmt().with_writer(io::sink).finish().into());
         let (text, events) = (Text::default(), Events::default());
         let writer = text.clone();
@@ -90,7 +94,14 @@ impl LogCapture {
             .with_writer(move || writer.clone())
             .finish()
             .with(events.clone());
-        Self { text, events, _guard: tracing::subscriber::set_default(subscriber) }
+        let dispatch = Dispatch::new(subscriber);
+        Self { text, events, _guard: dispatcher::set_default(&dispatch), dispatch }
+    }
+
+    /// Returns a function that captures what the calling thread logs, too, until the thread ends.
+    pub(super) fn for_threads(&self) -> impl Fn() + Send + Sync + use<> {
+        let dispatch = self.dispatch.clone();
+        move || std::mem::forget(dispatcher::set_default(&dispatch))
     }
 
     /// Everything that was logged.
@@ -114,7 +125,7 @@ impl LogCapture {
     /// The agent's events at info and above, one per line, for snapshots.
     pub(super) fn transcript(&self) -> String {
         let mut transcript = String::new();
-        for LogEvent { level, message, fields } in self.events(|event| event.level <= Level::INFO) {
+        for LogEvent { level, message, fields, .. } in self.events(|event| event.level <= Level::INFO) {
             write!(transcript, "{level} {message}").unwrap();
             for (name, value) in fields {
                 write!(transcript, " {name}={value}").unwrap();
@@ -142,11 +153,12 @@ impl Write for Text {
 #[derive(Clone, Default)]
 struct Events(Arc<Mutex<Vec<LogEvent>>>);
 
-impl<S: Subscriber> Layer<S> for Events {
-    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Events {
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if event.metadata().target().starts_with("tbot::") {
             let level = *event.metadata().level();
-            let mut captured = LogEvent { level, message: String::new(), fields: BTreeMap::new() };
+            let span = context.event_scope(event).and_then(|scope| Some(scope.from_root().next()?.name()));
+            let mut captured = LogEvent { level, message: String::new(), fields: BTreeMap::new(), span };
             event.record(&mut captured);
             self.0.lock().unwrap().push(captured);
         }

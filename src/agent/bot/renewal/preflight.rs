@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::agent::destination::writer::{DestinationError, DestinationWriter};
 use crate::agent::platform::Hint;
@@ -52,11 +53,12 @@ pub(crate) async fn test_destinations(
         let mut tests = JoinSet::new();
         for NamedDestination { output, destination, files } in destinations.iter().cloned() {
             let file_work = file_work.clone();
-            tests.spawn(async move {
+            let test_of_output = async move {
                 let tested =
-                    destination.run_blocking(&file_work, |destination| test(destination, files)).await;
+                    destination.run_blocking(&file_work, move |destination| test(destination, files)).await;
                 tested.err().map(|error| OutputDestinationError { output, error })
-            });
+            };
+            tests.spawn(test_of_output.in_current_span());
         }
         failures.extend(tests.join_all().await.into_iter().flatten());
     }
@@ -74,7 +76,8 @@ pub(crate) async fn test_destinations(
             };
             if !failures.iter().any(is_unresponsive) {
                 let file_work = file_work.clone();
-                removals.spawn(async move { destination.run_blocking(&file_work, remove_test_files).await });
+                let removal = async move { destination.run_blocking(&file_work, remove_test_files).await };
+                removals.spawn(removal.in_current_span());
             }
         }
         // If a file system does not respond any more, the trial stays there.
