@@ -156,6 +156,37 @@ impl AgentError {
         }
     }
 
+    /// Returns whether the same run may succeed later without any change by the operator, for example after an outage, or when
+    /// another process has released the lock of the storage. If so, the caller of [`run_once`](crate::agent::Agent::run_once) can
+    /// call it again, for example after a minute; several errors must all be of this kind. Otherwise, a retry does not help: someone
+    /// must act, as the [hint](Self::hint) says, for example after a refused token or a renewal whose response was lost. False for a
+    /// run that was stopped, and for an address that is in use.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Destination(destination) => destination.error.is_transient(),
+            Self::Storage(error) => error.is_transient(),
+            Self::Renewal(error) => error.is_transient(),
+            Self::Outputs(failures) => failures.iter().all(|failure| failure.error.is_transient()),
+            Self::Several(errors) => errors.iter().all(Self::is_transient),
+            Self::Unsupported(_)
+            | Self::Overlap(_)
+            | Self::NoAddress
+            | Self::Address { .. }
+            | Self::DiagAddr(_)
+            | Self::Listen { .. }
+            | Self::HttpProxy(_)
+            | Self::ConnectionUpgrade(_)
+            | Self::NoJoinMethod
+            | Self::NoTokenName { .. }
+            | Self::Http(_)
+            | Self::HealthServer(_)
+            | Self::Listener { .. }
+            | Self::TaskEnded { .. }
+            | Self::Interrupted => false,
+        }
+    }
+
     /// Returns a single error as it is, and several errors as [`Several`](Self::Several).
     pub(super) fn all(mut errors: Vec<Self>) -> Self {
         if errors.len() == 1 { errors.remove(0) } else { Self::Several(errors) }
@@ -184,6 +215,7 @@ mod tests {
     use super::*;
     use crate::agent::bot::join::JoinError;
     use crate::agent::bot::renewal::JoinReason;
+    use crate::agent::destination::directory::DirectoryError;
     use crate::agent::destination::kubernetes_secret::{
         KubeconfigProblem, KubernetesClusterError, KubernetesSecretError,
     };
@@ -222,6 +254,17 @@ mod tests {
         assert_eq!(OutputError::from(lookup).hint(), Some(hint));
         assert_eq!(OutputError::from(SvidError::Expired).hint(), SvidError::Expired.hint());
         assert!(SvidError::Expired.hint().is_some());
+    }
+
+    #[test]
+    fn several_errors_are_transient_only_if_each_of_them_is() {
+        let busy = || DestinationError::from(DirectoryError::Busy { path: "/a".into(), holder: None });
+        let output = |error: OutputError| OutputFailure { name: "a".to_owned(), error };
+        let outputs = |second| AgentError::Outputs(vec![output(busy().into()), output(second)]);
+        assert!(outputs(busy().into()).is_transient() && !outputs(SvidError::Expired.into()).is_transient());
+        let storage = || AgentError::from(StorageError::from(busy()));
+        let several = |second| AgentError::Several(vec![storage(), second]);
+        assert!(several(storage()).is_transient() && !several(AgentError::NoAddress).is_transient());
     }
 
     #[test]

@@ -120,6 +120,32 @@ impl OutputError {
         };
         Some(Hint::new(hint))
     }
+
+    /// Returns whether a retry may succeed without any change by the operator.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Destination(error) => error.is_transient(),
+            Self::Api(error) => error.is_transient(),
+            Self::KubeProxy(error) => error.is_transient(),
+            Self::SshAddress(error) => error.is_transient(),
+            Self::Identity(_)
+            | Self::HostCertParams(_)
+            | Self::Key(_)
+            | Self::Lookup(_)
+            | Self::WorkloadIdentity(_)
+            | Self::Svid(_)
+            | Self::Authority(_)
+            | Self::Tunnel(_)
+            | Self::NoProxyAddress
+            | Self::AlreadyExpired
+            | Self::NoHostAuthority(_)
+            | Self::NoRoles(_)
+            | Self::LeafNotFound { .. }
+            | Self::NoPathRouting(_)
+            | Self::Path(_) => false,
+        }
+    }
 }
 
 /// An output selects no workload identity, or several, or one that cannot be issued.

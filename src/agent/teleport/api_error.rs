@@ -179,6 +179,22 @@ impl ApiError {
         }
     }
 
+    /// Returns whether a call that may be repeated may succeed later without any change by the operator: there was no response, or the
+    /// server reported an internal failure or a rate limit.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::NoResponse { .. } | Self::Failed { .. } => true,
+            Self::Refused { code, .. } => *code == GrpcCode::ResourceExhausted,
+            Self::AppSession(problem) => *problem == AppSessionProblem::NotVisible,
+            Self::Rest(error) => error.is_transient(),
+            Self::TooLarge { .. }
+            | Self::List { .. }
+            | Self::RevocationList
+            | Self::Tls(_)
+            | Self::Key(_) => false,
+        }
+    }
+
     /// Returns true if another attempt to connect with the same certificate would fail as well, because the server does not accept
     /// it, or is not trusted by its identity any more. A rate limit, for example, says nothing about the certificate.
     pub(crate) fn is_refused_identity(&self) -> bool {

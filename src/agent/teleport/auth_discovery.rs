@@ -5,7 +5,6 @@ use rustls::pki_types::CertificateDer;
 
 use super::api_error::ApiError;
 use super::grpc::{connect, unary};
-use super::grpc_code::GrpcCode;
 use super::messages::{GetClusterCaCertResponse, PingRequest, PingResponse};
 use crate::agent::credential::cluster_name::{ClusterName, ClusterNameError};
 use crate::agent::credential::x509;
@@ -63,9 +62,9 @@ impl AuthDiscoveryError {
     /// Returns whether a retry may succeed without any change by the operator.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Connection(_) | Self::Api(ApiError::NoResponse { .. } | ApiError::Failed { .. }) => true,
-            Self::Api(ApiError::Refused { code, .. }) => *code == GrpcCode::ResourceExhausted,
-            Self::Api(_) | Self::Tls(_) | Self::NoAuthority | Self::ClusterName(_) => false,
+            Self::Connection(_) => true,
+            Self::Api(error) => error.is_transient(),
+            Self::Tls(_) | Self::NoAuthority | Self::ClusterName(_) => false,
         }
     }
 }

@@ -58,6 +58,15 @@ pub enum RestError {
 }
 
 impl RestError {
+    /// Returns whether a retry may succeed without any change by the operator.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::NoResponse { .. } => true,
+            Self::ErrorStatus { status, .. } => *status == 429 || *status >= 500,
+            Self::MalformedResponse { .. } => false,
+        }
+    }
+
     fn no_response(path: &'static str, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::NoResponse { path, source: ConnectionError::new(error) }
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::json;
 use tbot::agent::{AgentError, RenewalError, control};
-use tbot_cluster::{Cluster, ClusterConfig, clock, method};
+use tbot_cluster::{Cluster, ClusterConfig, Code, clock, method};
 
 use super::certificate::{attribute, roles, subject_attribute};
 use super::errors::{failed_outputs, renewal_error};
@@ -121,6 +121,32 @@ async fn later_runs_renew_the_stored_identity() {
     assert_eq!(fixture.call_count(method::JOIN), 1);
     assert!(!fixture.cluster.is_locked(BOT));
     assert!(!fixture.has_renewal_marker());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_says_whether_another_run_may_succeed() {
+    let fixture = TestCluster::joined().await;
+    let run = || async {
+        let error = fixture.run_oneshot(fixture.config("20m", &[fixture.output("out")])).await.unwrap_err();
+        error.is_transient()
+    };
+    fixture.cluster.set_down(true);
+    assert!(run().await, "an outage");
+    fixture.cluster.set_down(false);
+    for (code, is_transient) in
+        [(Code::Internal, true), (Code::ResourceExhausted, true), (Code::PermissionDenied, false)]
+    {
+        // The first use is the output's: a renewal does not ask for the CAs.
+        fixture.cluster.fail_next(method::GET_CERT_AUTHORITIES, code, "no");
+        assert_eq!(run().await, is_transient, "an output: {code:?}");
+    }
+    fixture.cluster.fail_next(method::GENERATE_USER_CERTS, Code::Internal, "no");
+    assert!(!run().await, "the response to the renewal may be lost");
+
+    let fixture = TestCluster::new().await;
+    let mut config = fixture.config("20m", &[]);
+    config["onboarding"]["token"] = json!("another-token");
+    assert!(!fixture.run_oneshot(config).await.unwrap_err().is_transient(), "an unknown token");
 }
 
 #[tokio::test(flavor = "multi_thread")]
