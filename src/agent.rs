@@ -17,7 +17,7 @@
 //! # Example
 //!
 //! Embeds the agent: writes an output to memory once. An [error](AgentError) has [sources](std::error::Error::source) and a
-//! [hint](AgentError::hint), neither of which its own message repeats.
+//! [hint](AgentError::hint). Its own message contains neither, except that of several errors, which contains those of each.
 //!
 //! ```
 //! use tbot::agent::{Agent, AgentOptions, Clock, Environment, Randomness, control, error_chain};

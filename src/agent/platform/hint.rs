@@ -5,8 +5,8 @@ use std::fmt;
 
 /// Advice for the operator about an error: a phrase in lower case, without a full stop.
 ///
-/// An error does not contain its hint in its message. A program shows the hint after the message and the sources of the
-/// error, for example on a separate line.
+/// An error does not contain its hint in its message. Only the message of several errors contains the hint of each, so that such an
+/// error has none itself. A program shows the hint after the message and the sources of the error, for example on a separate line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint(Cow<'static, str>);
 

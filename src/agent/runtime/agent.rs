@@ -53,7 +53,11 @@ impl Agent {
         })
     }
 
-    /// Joins or renews, writes every output once, and returns. Nothing is retried.
+    /// Joins or renews, writes every output once, and returns. Nothing is retried; [`AgentError::is_transient`] says whether the
+    /// caller can.
+    ///
+    /// To stop the agent, call [`Control::shutdown`](super::control::Control::shutdown) and await this future. If it is dropped,
+    /// nothing waits for a renewal in progress, and an identity that could not be saved yet is lost.
     ///
     /// # Errors
     ///
@@ -67,14 +71,19 @@ impl Agent {
 
     /// Keeps the identity and every output fresh until a shutdown.
     ///
+    /// To stop the agent, call [`Control::shutdown`](super::control::Control::shutdown) and await this future. If it is dropped,
+    /// nothing waits for a renewal in progress, and an identity that could not be saved yet is lost.
+    ///
     /// # Errors
     ///
-    /// Returns an error at the start: if the agent cannot listen on `diag_addr` or for the clients of a service, if the storage
-    /// cannot be used, or if there is no stored identity and the agent cannot join. Before a join that uses up a token, it also
-    /// returns an error if a destination or the auth server cannot be used; the token stays unused. An outage is not an error;
-    /// the agent retries.
+    /// Returns an error at the start if the agent cannot listen on `diag_addr` or for the clients of a service, or if the storage
+    /// cannot be used.
     ///
-    /// Later, returns an error only if a part of the agent has panicked.
+    /// While the agent has no identity, returns an error if it cannot join, which may be hours later: an outage is not an error; the
+    /// agent retries. Before a join that uses up a token, it also returns an error if a destination or the auth server cannot be
+    /// used; the token stays unused. Returns an error, too, if the stored identity is of another cluster.
+    ///
+    /// Once the agent has an identity, returns an error only if a part of the agent has panicked.
     pub async fn run(&self, mut signals: Signals) -> Result<(), AgentError> {
         let mut failures = Vec::new();
         let server = match self.plan.diag_addr() {
