@@ -1,19 +1,22 @@
-//! Embeds the agent in another program: reads a configuration and runs the agent, once or until the program is killed.
+//! Embeds the agent in another program: reads a configuration and runs the agent, once or until SIGINT or SIGTERM.
 //!
 //! The library has no code that can send telemetry, so a program that embeds it sends none, whatever its configuration
 //! and environment say. Run it with `cargo run --example embed -- tbot.yaml`.
 
 use std::fs;
+use std::io;
 use std::process::ExitCode;
 
-use tbot::agent::{self, Agent, AgentOptions, Clock, Environment, Randomness};
-use tbot::config::{EffectiveConfig, Purpose, load};
+use rustix::process::Signal;
+use tbot::agent::{self, Agent, AgentOptions, Clock, Control, Environment, Randomness};
+use tbot::config::{Config, EffectiveConfig, Purpose, load};
 use tbot::diagnostic::{Report, ReportFormat, SourceFile, Terminal, render};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 
-#[tokio::main(flavor = "current_thread")]
 #[expect(clippy::print_stderr, reason = "the example reports errors as a program does")]
-async fn main() -> ExitCode {
-    match run().await {
+fn main() -> ExitCode {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{message}");
@@ -22,11 +25,19 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<(), String> {
+fn run() -> Result<(), String> {
     let path = std::env::args().nth(1).ok_or("usage: embed <tbot.yaml>")?;
     let file = fs::read(&path).map_err(|error| format!("error: cannot read {path}: {error}"))?;
     let effective = validate(&path, &file)?;
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("error: cannot start: {error}"))?;
+    let result = runtime.block_on(run_agent(effective.config()));
+    // A file system or a DNS look-up that does not respond must not keep the program from exiting.
+    runtime.shutdown_background();
+    result
+}
 
+async fn run_agent(config: &Config) -> Result<(), String> {
     let options = AgentOptions {
         environment: Environment::of_process(),
         clock: Clock::system(),
@@ -34,13 +45,29 @@ async fn run() -> Result<(), String> {
         // Where tbot is installed: `ssh` and `kubectl` run it, and this program has none of its commands.
         command: "/usr/local/bin/tbot".into(),
     };
-    let (_control, signals) = agent::control();
-    let result = match Agent::new(effective.config(), options) {
-        Ok(agent) if effective.config().is_oneshot() => agent.run_once(signals).await,
+    let (control, signals) = agent::control();
+    stop_on_signal(control).map_err(|error| format!("error: cannot handle signals: {error}"))?;
+    let result = match Agent::new(config, options) {
+        Ok(agent) if config.is_oneshot() => agent.run_once(signals).await,
         Ok(agent) => agent.run(signals).await,
         Err(error) => Err(error),
     };
     result.map_err(|error| format!("error: {}", agent::error_line(&error, error.hint().as_ref())))
+}
+
+/// Shuts the agent down at SIGINT or SIGTERM, which would otherwise end the program in the middle of a renewal.
+fn stop_on_signal(control: Control) -> io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // With a handler, a write beyond the file size limit fails. Without one, the program ends, even while it saves an identity.
+    drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        control.shutdown();
+    });
+    Ok(())
 }
 
 /// Returns the effective configuration, or everything that is wrong with the file, with excerpts of it.

@@ -8,6 +8,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tbot_cluster::{Cluster, ClusterConfig, clock, method};
 
@@ -59,17 +60,15 @@ async fn a_program_that_embeds_the_library_sends_no_telemetry() {
             .spawn()
             .unwrap();
         let identity = directory.path().join("out/identity");
-        if oneshot {
-            let status = tokio::task::spawn_blocking(move || program.wait()).await.unwrap().unwrap();
-            assert!(status.success() && identity.exists(), "{status}");
-        } else {
+        if !oneshot {
             wait_until("the output is written", || identity.exists()).await;
             // The first heartbeat follows the first attempts of all services.
             let is_done = || cluster.requests().iter().any(|call| call.method == method::SUBMIT_HEARTBEAT);
             wait_until("the heartbeat is sent", is_done).await;
-            program.kill().unwrap();
-            program.wait().unwrap();
+            kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
         }
+        let status = tokio::task::spawn_blocking(move || program.wait()).await.unwrap().unwrap();
+        assert!(status.success() && identity.exists(), "{status}");
         // The program has ended, so a connection from it would be waiting here.
         assert_eq!(endpoint.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "oneshot: {oneshot}");
     }
