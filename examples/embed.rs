@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use tbot::agent::{self, Agent, AgentOptions, Clock, Control, Environment, Randomness};
 use tbot::config::{Config, EffectiveConfig, Purpose, load};
 use tbot::diagnostic::{Report, ReportFormat, SourceFile, Terminal, render};
+use tbot::yaml;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -77,7 +78,10 @@ fn validate(path: &str, file: &[u8]) -> Result<EffectiveConfig, String> {
         return Ok(effective);
     }
     let disclosure = loaded.disclosure();
-    let source = SourceFile::new(path, file, &disclosure);
+    // Of a file in UTF-16, only the decoded text has places that can be shown.
+    let text = yaml::decode(file);
+    let shown = text.as_deref().map_or(file, str::as_bytes);
+    let source = SourceFile::new(path, shown, &disclosure);
     let report = Report::new(&source, loaded.diagnostics);
     let mut message = String::new();
     render(&mut message, ReportFormat::Human, Terminal::default(), &[report])

@@ -69,7 +69,7 @@ impl<'a> SourceFile<'a> {
         contents: &'a (impl AsRef<[u8]> + ?Sized),
         disclosure: &'a dyn Disclosure,
     ) -> Self {
-        // Nothing refers to a place in a file that is not text.
+        // A file that is not text has no places to show, and the decoded text of a file in UTF-16 does not live long enough.
         let text = match yaml::decode(contents.as_ref()) {
             Ok(Cow::Borrowed(text)) => text,
             Ok(Cow::Owned(_)) | Err(_) => "",

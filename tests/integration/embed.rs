@@ -113,3 +113,21 @@ async fn the_ssh_configuration_runs_tbot_instead_of_the_embedding_program() {
     let ssh_config = std::fs::read_to_string(directory.path().join("out/ssh_config")).unwrap();
     assert!(ssh_config.contains("/usr/local/bin/tbot") && !ssh_config.contains("embed"), "{ssh_config}");
 }
+
+#[test]
+fn a_problem_in_a_file_in_utf_16_is_shown_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let configuration =
+        "\u{feff}version: v2\nproxy_server: 127.0.0.1:1\nonboarding: {join_method: gihub, token: a}\n";
+    let utf_16: Vec<u8> = configuration.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(directory.path().join("tbot.yaml"), utf_16).unwrap();
+    let program = Command::new(build_example())
+        .arg("tbot.yaml")
+        .current_dir(directory.path())
+        .env_clear()
+        .output()
+        .unwrap();
+    assert!(!program.status.success());
+    let message = String::from_utf8(program.stderr).unwrap();
+    assert!(message.contains("tbot.yaml:3:27"), "{message}");
+}
