@@ -166,6 +166,8 @@ impl AgentError {
         match self {
             Self::Destination(destination) => destination.error.is_transient(),
             Self::Storage(error) => error.is_transient(),
+            // `RenewalError` answers another question about it: whether the request was certainly not processed.
+            Self::Renewal(RenewalError::Api(error)) => error.is_transient(),
             Self::Renewal(error) => error.is_transient(),
             Self::Outputs(failures) => failures.iter().all(|failure| failure.error.is_transient()),
             Self::Several(errors) => errors.iter().all(Self::is_transient),
@@ -262,7 +264,7 @@ mod tests {
         let output = |error: OutputError| OutputFailure { name: "a".to_owned(), error };
         let outputs = |second| AgentError::Outputs(vec![output(busy().into()), output(second)]);
         assert!(outputs(busy().into()).is_transient() && !outputs(SvidError::Expired.into()).is_transient());
-        let storage = || AgentError::from(StorageError::from(busy()));
+        let storage = || AgentError::from(StorageError::from(DirectoryError::Locked("/a".into())));
         let several = |second| AgentError::Several(vec![storage(), second]);
         assert!(several(storage()).is_transient() && !several(AgentError::NoAddress).is_transient());
     }

@@ -183,7 +183,8 @@ impl ApiError {
     /// server reported an internal failure or a rate limit.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::NoResponse { .. } | Self::Failed { .. } => true,
+            Self::Connect { .. } | Self::NoResponse { .. } => !self.is_untrusted_identity(),
+            Self::Failed { .. } => true,
             Self::Refused { code, .. } => *code == GrpcCode::ResourceExhausted,
             Self::AppSession(problem) => *problem == AppSessionProblem::NotVisible,
             Self::Rest(error) => error.is_transient(),

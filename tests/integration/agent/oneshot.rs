@@ -140,6 +140,8 @@ async fn an_error_says_whether_another_run_may_succeed() {
         fixture.cluster.fail_next(method::GET_CERT_AUTHORITIES, code, "no");
         assert_eq!(run().await, is_transient, "an output: {code:?}");
     }
+    fixture.cluster.fail_next(method::PING, Code::Internal, "no");
+    assert!(run().await, "the connection before a renewal");
     fixture.cluster.fail_next(method::GENERATE_USER_CERTS, Code::Internal, "no");
     assert!(!run().await, "the response to the renewal may be lost");
 
