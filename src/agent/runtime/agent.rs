@@ -57,7 +57,8 @@ impl Agent {
     /// caller can.
     ///
     /// To stop the agent, call [`Control::shutdown`](super::control::Control::shutdown) and await this future. If it is dropped,
-    /// nothing waits for a renewal in progress, and an identity that could not be saved yet is lost.
+    /// nothing waits for a renewal in progress, and an identity that could not be saved yet is lost. If the shutdown
+    /// comes while the storage waits for a lock, a thread may keep the storage locked for another minute.
     ///
     /// # Errors
     ///
@@ -72,7 +73,8 @@ impl Agent {
     /// Keeps the identity and every output fresh until a shutdown.
     ///
     /// To stop the agent, call [`Control::shutdown`](super::control::Control::shutdown) and await this future. If it is dropped,
-    /// nothing waits for a renewal in progress, and an identity that could not be saved yet is lost.
+    /// nothing waits for a renewal in progress, and an identity that could not be saved yet is lost. If the shutdown
+    /// comes while the storage waits for a lock, a thread may keep the storage locked for another minute.
     ///
     /// # Errors
     ///
@@ -105,16 +107,21 @@ impl Agent {
 
     /// Opens the storage, or returns `None` after a shutdown, which may come while another process holds the lock or the file system
     /// hangs. The cluster has issued nothing yet that could be lost.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Plan::open`], and after a shutdown those that are known already.
     async fn open(
         &self,
-        failures: Vec<AgentError>,
+        mut failures: Vec<AgentError>,
         signals: &mut Signals,
     ) -> Result<Option<Arc<RunningAgent>>, AgentError> {
         tokio::select! {
             biased;
-            () = signals.shutdown() => Ok(None),
-            opened = self.plan.open(failures) => Ok(Some(Arc::new(opened?))),
+            () = signals.shutdown() => {}
+            opened = self.plan.open(&mut failures) => return Ok(Some(Arc::new(opened?))),
         }
+        if failures.is_empty() { Ok(None) } else { Err(AgentError::all(failures)) }
     }
 
     /// Returns the listeners of all services that listen, and their TCP addresses by the index of the service. Adds the errors
@@ -167,8 +174,8 @@ impl Agent {
         lock(&self.addresses)
     }
 
-    /// Returns the files of an output whose destination is memory, by name. They are those of one renewal, so that the key matches
-    /// the certificates. Empty before the output is written, and for any other service. `output` is the index in the list of
+    /// Returns the files of an output whose destination is memory, by name. The key and the certificates are always those of one
+    /// renewal. Empty before the output is written, and for any other service. `output` is the index in the list of
     /// `services`, followed by `outputs`.
     #[must_use]
     pub fn files_in_memory(&self, output: usize) -> BTreeMap<String, Vec<u8>> {

@@ -149,9 +149,9 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Returns an error if the storage cannot be used, or with earlier `failures` of the start. As the agent then ends
+    /// Returns an error if the storage cannot be used, or with earlier `failures` of the start, which it takes. As the agent then ends
     /// anyway, the error also lists every destination that cannot be written.
-    pub(super) async fn open(&self, mut failures: Vec<AgentError>) -> Result<RunningAgent, AgentError> {
+    pub(super) async fn open(&self, failures: &mut Vec<AgentError>) -> Result<RunningAgent, AgentError> {
         let storage = match self.open_storage().await {
             Ok(storage) if failures.is_empty() => storage,
             opened => {
@@ -162,7 +162,7 @@ impl Plan {
                         .into_iter()
                         .map(AgentError::from),
                 );
-                return Err(AgentError::all(failures));
+                return Err(AgentError::all(std::mem::take(failures)));
             }
         };
         if let Some(http_proxy) = self.server.dialler.route().http_proxy() {
