@@ -24,8 +24,8 @@ impl DirectoryHandle {
     ///
     /// Returns [`DirectoryError::Obstructed`] if another user has put a file into the agent's directory, or root has put one there
     /// among the agent's own. Such a file must not decide how the others are written. Returns
-    /// [`DirectoryError::LinksInForeignDirectory`] if the directory belongs to another user, and contains links, which are never written
-    /// in place.
+    /// [`DirectoryError::LinksInForeignDirectory`] if the directory belongs to another user, and one of the files is a link of an agent,
+    /// which is never written in place.
     pub(crate) fn requires_in_place_writing<'a>(
         &self,
         names: impl IntoIterator<Item = &'a str>,
@@ -33,12 +33,15 @@ impl DirectoryHandle {
         let agent = rustix::process::geteuid().as_raw();
         let owner = self.stat()?.st_uid;
         if owner != agent {
-            return match self.current_generation_number()? {
-                Some(_) => {
-                    Err(DirectoryError::LinksInForeignDirectory { path: self.path().to_owned(), owner })
+            for name in names {
+                if self.is_own_link(tree::top_level(name))? {
+                    return Err(DirectoryError::LinksInForeignDirectory {
+                        path: self.path().to_owned(),
+                        owner,
+                    });
                 }
-                None => Ok(true),
-            };
+            }
+            return Ok(true);
         }
         // Among the links to a generation directory, a file of root is one that somebody has edited or copied there.
         let is_prepared = self.open_current_generation_directory()?.is_none();
@@ -264,6 +267,12 @@ mod tests {
             DirectoryError::LinksInForeignDirectory { path, owner: 1 } => assert_eq!(path, root.path()),
             error => panic!("{error:?}"),
         }
+        // A copy in which the links were followed: `..data` is of no importance.
+        for name in ["key", "cockroach"] {
+            fs::remove_file(root.path().join(name)).unwrap();
+        }
+        directory.write_in_place(&files("a copy"), AclMode::Try).unwrap();
+        assert!(directory.requires_in_place_writing(NAMES).unwrap());
     }
 
     #[test]

@@ -124,11 +124,11 @@ impl DirectoryError {
             )),
             Self::OwnerChanged { .. } if self.is_transient() => None,
             Self::OwnerChanged { .. } => Some(Hint::new(
-                "restore the directory, or restart the agent if you have changed the owner yourself",
+                "restore the directory; if you have changed the owner yourself, run `tbot init` with --owner, and restart the agent",
             )),
             Self::LinksInForeignDirectory { .. } => Some(Hint::new(
-                "give it back to the agent's user (chown -R), and name the other user in `readers` of the destination, or empty \
-                 the directory",
+                "run `tbot init` with --owner, or give it back to the agent's user (chown -R) and name the other user in `readers` of \
+                 the destination",
             )),
             Self::AccessibleToGroup { .. } => Some(Hint::new(
                 "remove the permissions of the group (chmod g-rwx) or of every user for the directory (chmod o-w), or set \
@@ -143,7 +143,7 @@ impl DirectoryError {
     /// Returns whether a retry may succeed without any change by the operator.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Busy { .. } => true,
+            Self::Busy { .. } | Self::Locked(_) => true,
             // The directory was given to the agent during an attempt, so the next one accepts it.
             Self::OwnerChanged { owner, .. } => *owner == rustix::process::geteuid().as_raw(),
             _ => false,

@@ -25,9 +25,7 @@ pub(super) fn directory_number(name: &str) -> Option<u64> {
 
 impl DirectoryHandle {
     /// Returns the number of the current generation directory, or `None` if there is none.
-    pub(in crate::agent::destination) fn current_generation_number(
-        &self,
-    ) -> Result<Option<u64>, DirectoryError> {
+    pub(super) fn current_generation_number(&self) -> Result<Option<u64>, DirectoryError> {
         let obstructed = |file_type| self.obstructed(CURRENT, Obstacle::of_type(file_type));
         match self.file_type(CURRENT)? {
             None => Ok(None),
