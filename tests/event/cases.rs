@@ -25,7 +25,8 @@ fn every_case_matches_its_snapshot() {
 #[test]
 fn every_property_and_every_listed_value_has_a_case() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/event");
-    let cases = fs::read_dir(directory).unwrap().map(|case| build(&case.unwrap().path()));
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let cases = entries.filter(|path| path.join("tbot.yaml").exists()).map(|case| build(&case));
     let events: Vec<Value> = cases.map(|built| serde_json::to_value(built.event()).unwrap()).collect();
     for Rule { name, values, .. } in &Rules::embedded().unwrap().properties {
         let built = || events.iter().filter_map(|event| event.get(name));

@@ -72,7 +72,7 @@ pub struct Group {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Table {
     /// The values that are shown in any week, or in any week before if the report compares: ranges and use cases in their order,
-    /// others in descending order of their starts, and then of those before. At most [`MAX_ROWS`].
+    /// others in descending order of their starts, or of those before if they are hidden. At most [`MAX_ROWS`].
     pub rows: Vec<Row>,
     /// The number of further values.
     pub more_values: usize,
@@ -347,7 +347,9 @@ impl Counts<'_> {
                 weeks: series.weeks.iter().map(|starts| self.shown(*starts)).collect(),
             })
             .collect();
-        rows.sort_by_key(|row| (position(&row.value, counted), Reverse((row.starts, row.before))));
+        rows.sort_by_key(|row| {
+            (position(&row.value, counted), Reverse((row.starts.or(row.before), row.before)))
+        });
         let more = rows.split_off(rows.len().min(MAX_ROWS));
         let more_starts = more.iter().filter_map(|row| row.starts).sum();
         Table {

@@ -40,7 +40,9 @@ pub struct Options {
     pub request_timeout: Duration,
     /// The maximum size of the store, in bytes; 0 means no limit. A store that has reached it rejects events.
     pub max_store_bytes: u64,
-    /// For how many days starts are kept; `None` keeps them forever.
+    /// For how many days starts are kept; `None` keeps them forever. With fewer than
+    /// [`MIN_RETENTION_DAYS`](crate::store::MIN_RETENTION_DAYS), which the command line refuses, a report
+    /// may have no starts.
     pub retain_days: Option<NonZeroU32>,
     /// The minimum number of starts of a group in the report, at least [`DEFAULT_MIN_GROUP`]. Smaller groups are hidden.
     pub min_group: u64,

@@ -43,7 +43,7 @@ enum QueryError {
     #[error(transparent)]
     Weeks(#[from] WeekRangeError),
     #[error(
-        "the week of {until} is shown from {shown_from}, 01:00 UTC, on; the last week that is shown ends on {last}"
+        "the week of {until} is not over before {shown_from}, 01:00 UTC; the last complete week ends on {last}"
     )]
     NotShown { until: Day, shown_from: Day, last: Day },
 }

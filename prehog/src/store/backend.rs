@@ -143,7 +143,7 @@ pub enum StoreError {
     #[error("{0} does not exist")]
     Missing(PathBuf),
     /// A SQLite file, or the inbox next to it, was not created by this program.
-    #[error("{0} is not a store of prehog")]
+    #[error("{0} is empty, damaged or not a store of prehog; check the path")]
     NotAStore(PathBuf),
     /// The SQLite file cannot be created.
     #[error("cannot create {path}: {error}")]

@@ -71,7 +71,8 @@ pub(super) struct OpenFile {
 type Identity = (u64, u64);
 
 impl OpenFile {
-    /// Opens an existing file and applies the migrations that it does not have yet. Does not change a file of another program.
+    /// Opens an existing file and applies the migrations that it does not have yet. Does not change the tables or the settings of
+    /// another program's file.
     pub(super) fn open(path: &Path, kind: &FileKind, if_empty: IfEmpty) -> Result<Self, StoreError> {
         let mut connection = {
             let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -112,6 +112,7 @@ fn a_value_that_is_shown_only_in_the_weeks_before_is_listed() {
         (weeks.before(), "18.2.0", "tpm", 2000, 9),
         (weeks, "0.1.0", "github", 3000, 400),
         (weeks, "0.1.0", "gitlab", 4000, 9),
+        (weeks, "0.1.0", "iam", 5000, 21),
     ] {
         fill(&mut *store, week.first_day(), version, join_type, first, starts);
     }
@@ -121,11 +122,15 @@ fn a_value_that_is_shown_only_in_the_weeks_before_is_listed() {
         rows.map(|row| (row.value.clone(), row.before, row.starts)).collect()
     };
     let row = |value: &str, before, starts| (value.to_owned(), before, starts);
-    assert_eq!(numbers("join_type"), [row("github", Some(200), Some(400)), row("gitlab", Some(200), None)]);
-    assert_eq!(numbers("version"), [row("0.1.0", Some(200), Some(400)), row("18.2.0", Some(200), None)]);
+    // A larger loss is above a smaller number of today.
+    assert_eq!(
+        numbers("join_type"),
+        [row("github", Some(200), Some(400)), row("gitlab", Some(200), None), row("iam", None, Some(20))]
+    );
+    assert_eq!(numbers("version"), [row("0.1.0", Some(200), Some(430)), row("18.2.0", Some(200), None)]);
     assert_eq!(
         report.groups("version").iter().map(|group| group.starts).collect::<Vec<_>>(),
-        [Some(400), None]
+        [Some(430), None]
     );
     assert!(report.render(Format::Csv).contains("\njoin_type,gitlab,,,,200,hidden\n"));
     // Up to 9 starts of the value may be hidden.
