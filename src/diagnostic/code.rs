@@ -194,6 +194,7 @@ codes! {
     Version1         "version-1"         Note    Meaning   "0.1.0" "The file uses version 1 of the format. Teleport 19 and newer do not read it; it is converted to version 2.";
     Deprecated       "deprecated"        Note    Meaning   "0.1.0" "A property, value or type has a newer replacement.";
     NothingToDeliver "nothing-to-deliver" Note   Meaning   "0.1.0" "No credentials are delivered. There are no services, or credentials are written only to memory, which is lost when the program exits.";
+    PathIsUri        "path-is-uri"       Warning Meaning   "0.1.0" "The path of a destination is a URI. The agent would create a directory of that name.";
     Placeholder      "placeholder"       Warning Meaning   "0.1.0" "A template or a placeholder was not filled in. An error if it cannot be parsed.";
     StrayCharacter   "stray-character"   Warning Meaning   "0.1.0" "A value contains a stray character. It is a typographic quotation mark, an invisible character, or a space or line break at one end.";
     UnusualPort      "unusual-port"      Warning Meaning   "0.1.0" "A proxy has the usual port of another server. `tbot` uses the port of the proxy's web UI.";

@@ -11,6 +11,7 @@ pub(super) fn check(destination: &Destination, pointer: &Pointer, findings: &mut
     match destination {
         Destination::Directory(directory) => {
             findings.require_nonempty(pointer, "path", directory.path.as_str());
+            check_for_uri(directory.path.as_str(), pointer, findings);
             let readers = directory.readers.as_deref().unwrap_or_default();
             for (index, reader) in readers.iter().enumerate() {
                 findings.require_exactly_one(
@@ -23,6 +24,21 @@ pub(super) fn check(destination: &Destination, pointer: &Pointer, findings: &mut
         Destination::Memory(_) => {}
         Destination::KubernetesSecret(secret) => check_secret(secret, pointer, findings),
     }
+}
+
+/// Reports a URI, as flags such as `--destination` accept it.
+fn check_for_uri(path: &str, pointer: &Pointer, findings: &mut Findings<'_>) {
+    let Some((scheme, _)) = path.split_once("://") else { return };
+    let help = match scheme {
+        "file" => "write the path alone, without `file://`",
+        "memory" => "write `{type: memory}` instead",
+        "kubernetes-secret" => "write `{type: kubernetes_secret, name: <name>}` instead",
+        _ if scheme.contains('/') => return,
+        _ => "write the path of a directory",
+    };
+    let message =
+        "this is a URI, so the agent would create a directory of that name in the working directory";
+    findings.report_value(Code::PathIsUri, pointer.key("path"), message, help);
 }
 
 /// Reports settings that are weaker than the platform allows.
