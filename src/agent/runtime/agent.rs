@@ -47,7 +47,7 @@ impl Agent {
     /// has neither joined nor written anything.
     pub fn new(config: &Config, options: AgentOptions) -> Result<Self, AgentError> {
         Plan::new(config, options).map(|plan| Self {
-            health: plan.health(),
+            health: plan.health(config),
             plan,
             addresses: Mutex::default(),
         })

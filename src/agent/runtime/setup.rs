@@ -54,8 +54,6 @@ pub(super) struct Plan {
     method: JoinMethod,
     token: Option<JoinTokenSource>,
     attestor: Option<Arc<Attestor>>,
-    /// The configured time to obtain an attestation.
-    attestation_timeout: Duration,
     bound_keypair: Option<BoundKeypairSources>,
     storage: WriteTarget,
     services: Services,
@@ -123,14 +121,12 @@ impl Plan {
             && server.address_field == AddressField::ProxyServer;
         let proxy_address = use_configured.then(|| server.dialler.address().clone());
         let attestor = Attestor::new(method, onboarding, &options.environment, &options.clock);
-        let oidc_timeout = onboarding.generic_oidc.as_ref().and_then(|oidc| oidc.timeout);
         let bound_keypair = (method == JoinMethod::BoundKeypair)
             .then(|| BoundKeypairSources::new(onboarding, &options.environment));
         Ok(Self {
             method,
             bound_keypair,
             attestor: attestor.map(Arc::new),
-            attestation_timeout: oidc_timeout.map_or(Duration::ZERO, GoDuration::to_std),
             token: token.map(|token| JoinTokenSource::new(token.as_str(), method)),
             storage,
             services,
@@ -227,10 +223,12 @@ impl Plan {
     }
 
     /// Returns the health of an agent that has not started.
-    pub(super) fn health(&self) -> Arc<Health> {
+    pub(super) fn health(&self, config: &Config) -> Arc<Health> {
         let settings = service_settings(&self.services.outputs, &self.services.listening);
         let names = settings.map(|settings| settings.name.as_str());
-        Health::new(names, self.attestation_timeout, self.options.clock.clone())
+        let oidc = config.onboarding.as_ref().and_then(|onboarding| onboarding.generic_oidc.as_ref());
+        let timeout = oidc.and_then(|oidc| oidc.timeout).map_or(Duration::ZERO, GoDuration::to_std);
+        Health::new(names, timeout, self.options.clock.clone())
     }
 
     /// Returns the address of the health server, for continuous mode.
