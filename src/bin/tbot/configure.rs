@@ -72,8 +72,7 @@ pub(crate) fn migrate(
         return Err(Failure::Usage(format!("{} is already version 2", configuration.name())));
     }
     write_yaml("migrate", effective.value(), output, cx)?;
-    // If this fails, so does the last flush, which decides about the exit status.
-    let _ = cx.stdout.flush();
+    cx.flush_stdout();
     // It says to run this command.
     let others = configuration.without(Code::Version1);
     let report = render(&[others.into()], ReportFormat::Human, cx.stderr_terminal());

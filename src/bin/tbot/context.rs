@@ -57,6 +57,12 @@ impl Context<'_> {
         terminal(self.streams.stderr, self.colour, &self.environment)
     }
 
+    /// Flushes standard output, before text that follows it on standard error. If this fails, so does the last flush, which decides
+    /// about the exit status.
+    pub(crate) fn flush_stdout(&mut self) {
+        let _ = self.stdout.flush();
+    }
+
     /// Returns what decides about the locations in a configuration. Symbolic links are not resolved. `None` if the working
     /// directory cannot be determined.
     pub(crate) fn process_context(&self) -> Option<ProcessContext> {

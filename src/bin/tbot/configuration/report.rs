@@ -87,8 +87,7 @@ pub(crate) fn render(
 /// Reports an invalid configuration on standard error, and fails.
 pub(crate) fn report_invalid(configuration: Configuration, cx: &mut Context<'_>) -> Result<(), Failure> {
     let report = render(&[configuration.into()], ReportFormat::Human, cx.stderr_terminal());
-    // If this fails, so does the last flush, which decides about the exit status.
-    let _ = cx.stdout.flush();
+    cx.flush_stdout();
     let conclusion = report.conclusion(&format!("error: invalid configuration: {}", report.summary));
     write!(cx.stderr, "{}{conclusion}", report.text)?;
     Err(Failure::Reported(ExitStatus::Invalid))
@@ -97,8 +96,7 @@ pub(crate) fn report_invalid(configuration: Configuration, cx: &mut Context<'_>)
 /// Reports what `tbot validate` would report about a valid configuration on standard error, after what was written to standard output.
 pub(crate) fn report_valid(configuration: Configuration, cx: &mut Context<'_>) -> Result<(), Failure> {
     let report = render(&[configuration.into()], ReportFormat::Human, cx.stderr_terminal());
-    // If this fails, so does the last flush, which decides about the exit status.
-    let _ = cx.stdout.flush();
+    cx.flush_stdout();
     if !report.text.is_empty() {
         write!(cx.stderr, "{}{}", report.text, report.conclusion(&report.summary))?;
     }
