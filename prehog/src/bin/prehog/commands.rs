@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::{Context as _, anyhow};
 use prehog::clock::Clock;
-use prehog::day::{Day, Week};
+use prehog::day::Day;
 use prehog::report::{DEFAULT_MIN_GROUP, Format, Report, WeekRange, WeekRangeError};
 use prehog::schema::EventSchema;
 use prehog::start::Start;
@@ -55,8 +55,9 @@ pub(crate) fn report(args: &ReportArgs, clock: &Clock, output: &mut dyn Write) -
     let report = build(&mut *store, weeks, args.min_group)?;
     if report.is_empty() {
         // Only the person who can read the store sees these numbers. They are not in the report, which may be published.
-        let received = starts_in(&mut *store, weeks.first, weeks.last)?;
-        let in_store = starts_in(&mut *store, FIRST_DAY.week(), LAST_DAY.week())?;
+        let tally = store.tally(FIRST_DAY.week(), LAST_DAY.week(), u64::MAX)?;
+        let received: u64 = tally.weeks.range(weeks.first..=weeks.last).map(|(_, week)| week.total()).sum();
+        let in_store: u64 = tally.weeks.values().map(WeekTally::total).sum();
         tracing::info!(
             received,
             in_store,
@@ -65,12 +66,6 @@ pub(crate) fn report(args: &ReportArgs, clock: &Clock, output: &mut dyn Write) -
         );
     }
     Ok(output.write_all(report.render(format).as_bytes())?)
-}
-
-/// Returns the number of starts in some weeks.
-fn starts_in(store: &mut dyn Store, first: Week, last: Week) -> anyhow::Result<u64> {
-    let tally = store.tally(first, last, u64::MAX)?;
-    Ok(tally.weeks.values().map(WeekTally::total).sum())
 }
 
 /// One line of an export.
