@@ -281,6 +281,14 @@ async fn a_shutdown_does_not_wait_for_a_proxy_that_hangs() {
     assert_eq!((fixture.call_count(method::FIND), fixture.call_count(method::JOIN)), (1, 0));
 }
 
+/// Locks the storage as a process does that changes it, and returns the path and the file of the lock.
+fn lock_storage(fixture: &TestCluster) -> (PathBuf, File) {
+    let path = fixture.storage().join(".tbot-lock");
+    let lock = File::open(&path).unwrap();
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+    (path, lock)
+}
+
 /// Returns how many descriptors of this process are open for a file.
 fn open_descriptors(path: &Path) -> usize {
     let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
@@ -292,9 +300,7 @@ async fn a_shutdown_releases_the_storage_before_the_run_ends() {
     let fixture = TestCluster::joined().await;
     let running = fixture.start(fixture.config("20m", &[]));
     wait_until("the identity is renewed", || fixture.stored_generation() == 2).await;
-    let path = fixture.storage().join(".tbot-lock");
-    let lock = File::open(&path).unwrap();
-    rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let (path, lock) = lock_storage(&fixture);
     wait_until("the agent does not use the lock", || open_descriptors(&path) == 1).await;
     running.control.reload();
     wait_until("the agent waits for the lock", || open_descriptors(&path) > 1).await;
@@ -312,9 +318,7 @@ async fn a_shutdown_releases_the_storage_before_the_run_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_does_not_wait_for_the_lock_of_the_storage() {
     let fixture = TestCluster::joined().await;
-    let path = fixture.storage().join(".tbot-lock");
-    let lock = File::open(&path).unwrap();
-    rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let (path, lock) = lock_storage(&fixture);
     let running = fixture.start(fixture.config("20m", &[]));
     wait_until("the agent waits for the lock", || open_descriptors(&path) == 2).await;
     running.stop().await.unwrap();
@@ -325,9 +329,7 @@ async fn a_shutdown_does_not_wait_for_the_lock_of_the_storage() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_interrupts_a_oneshot_run_that_waits_for_the_lock_of_the_storage() {
     let fixture = TestCluster::joined().await;
-    let path = fixture.storage().join(".tbot-lock");
-    let lock = File::open(&path).unwrap();
-    rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let (path, lock) = lock_storage(&fixture);
     let agent = fixture.agent(fixture.config("20m", &[])).unwrap();
     let (control, signals) = control();
     let run = tokio::spawn(async move { agent.run_once(signals).await });
