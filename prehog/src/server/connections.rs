@@ -84,7 +84,7 @@ impl Drop for ConnectionPermit {
 impl Connections {
     /// Creates the limits from the options.
     pub fn new(options: &Options, metrics: Arc<Metrics>) -> Self {
-        // More connections than a semaphore can count are no limit.
+        // A semaphore cannot count higher, and no process has as many connections.
         let max = options.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             limit: Arc::new(Semaphore::new(max)),

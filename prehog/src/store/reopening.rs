@@ -39,7 +39,7 @@ impl ReopeningStore {
     }
 }
 
-/// What to log about an operation.
+/// The log messages about an operation.
 pub(super) struct Messages {
     /// When it begins to fail.
     pub(super) failure: &'static str,

@@ -49,7 +49,7 @@ pub(super) struct FileKind {
     pub(super) table: &'static str,
 }
 
-/// What to do with a file that has no tables yet.
+/// Whether a file without tables may become a store or an inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IfEmpty {
     /// Create the tables.
