@@ -1,8 +1,9 @@
 //! `cargo xtask ci`: the steps of CI, one row per step. Each is a command as it is typed in the root directory.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::process::{Child, ExitStatus, Stdio};
-use std::time::Instant;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use xtask_launcher::{bold, print_line, shell};
@@ -30,26 +31,35 @@ const SLOW_STEPS: [&str; 15] = [
     "cargo xtask book",
     // The test command of the README.
     "cargo test --locked --workspace",
-    // No test is ignored for another reason than that it needs root or what `cargo xtask setup` installs, except two that take too
-    // long, the one for 64-bit ARM and the boot without a cluster: docs/how-to/packages.md. Those that start containers have a
-    // separate step.
-    ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb .ci/editors cargo test --locked --package prehog --package tbot \
-     --package xtask --tests -- --ignored --skip arm64:: --skip booted:: --skip containers::",
-    ".ci/with-containers .ci/debian cargo test --locked --workspace --test packages -- --ignored booted::packages containers::",
-    "cargo xtask demo",
-    "cargo xtask week --short",
+    IGNORED_TESTS,
+    PACKAGES,
+    DEMO,
     // More kills than in a plain run.
     "TBOT_TEST_KILLS=100 cargo test --locked --workspace --test integration -- program::crash --nocapture",
     "PREHOG_TEST_KILLS=100 cargo test --locked --workspace --test prehog -- crash",
     // The tests of the program once more, against the release build.
     RELEASE_BUILD,
     "TBOT_TEST_PROGRAM=target/release/tbot cargo test --locked --workspace --test integration -- program::",
+    WEEK,
 ];
 
-/// Builds the release, whatever directory cargo is told to build in. It is started before all other steps, and has the lowest
-/// priority: many tests wait most of the time.
+/// No test is ignored for another reason than that it needs root or what `cargo xtask setup` installs, except two that take too
+/// long, the one for 64-bit ARM and the boot without a cluster: docs/how-to/packages.md. Those that start containers have a
+/// separate step.
+const IGNORED_TESTS: &str = ".ci/clickhouse .ci/clickhouse-cluster .ci/chdb .ci/editors cargo test --locked --package prehog \
+     --package tbot --package xtask --tests -- --ignored --skip arm64:: --skip booted:: --skip containers::";
+const PACKAGES: &str = ".ci/with-containers .ci/debian cargo test --locked --workspace --test packages -- --ignored booted::packages containers::";
+const DEMO: &str = "cargo xtask demo";
+const WEEK: &str = "cargo xtask week --short";
+
+/// Builds the release, whatever directory cargo is told to build in, with the lowest priority.
 const RELEASE_BUILD: &str =
     "nice -n 19 cargo build --quiet --locked --release --target-dir target --package tbot";
+
+/// The steps that run in the background, with the step before which each is started: many tests wait most of the time. They
+/// neither build for minutes in the same directory nor need an idle machine.
+const BACKGROUND_STEPS: [(&str, &str); 3] =
+    [(RELEASE_BUILD, FAST_STEPS[0]), (PACKAGES, IGNORED_TESTS), (WEEK, DEMO)];
 
 /// Runs the fast steps, and stops at the first failure.
 ///
@@ -57,7 +67,7 @@ const RELEASE_BUILD: &str =
 ///
 /// Returns an error if a step fails.
 pub(crate) fn run_fast() -> Result<()> {
-    run(&FAST_STEPS, None)
+    run(&FAST_STEPS, &[])
 }
 
 /// Runs all steps, and stops at the first failure.
@@ -67,8 +77,7 @@ pub(crate) fn run_fast() -> Result<()> {
 /// Returns an error if a tool is missing or a step fails.
 pub(crate) fn run_all() -> Result<()> {
     setup::require_all()?;
-    let release_build = BackgroundStep::start(RELEASE_BUILD)?;
-    run(&[&FAST_STEPS[..], &SLOW_STEPS].concat(), Some(release_build))
+    run(&[&FAST_STEPS[..], &SLOW_STEPS].concat(), &BACKGROUND_STEPS)
 }
 
 /// The exit status of a command that this machine does not permit, as in Automake for a skipped test.
@@ -78,22 +87,40 @@ const NOT_RUN: i32 = 77;
 /// that are running go on to the end.
 struct BackgroundStep {
     step: &'static str,
+    start: Instant,
     child: Child,
+    /// Reads what the step prints, until its end.
+    reader: Option<JoinHandle<io::Result<Output>>>,
+}
+
+/// What a step has printed, and when it ended.
+struct Output {
+    text: Vec<u8>,
+    end: Instant,
 }
 
 impl BackgroundStep {
     fn start(step: &'static str) -> Result<Self> {
+        let (mut reader, writer) = io::pipe()?;
+        let start = Instant::now();
         let child =
-            shell::parse(step)?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-        Ok(Self { step, child: child.with_context(|| format!("cannot run `{step}`"))? })
+            shell::parse(step)?.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).spawn();
+        let child = child.with_context(|| format!("cannot run `{step}`"))?;
+        let reader = thread::spawn(move || {
+            let mut text = Vec::new();
+            reader.read_to_end(&mut text)?;
+            Ok(Output { text, end: Instant::now() })
+        });
+        Ok(Self { step, start, child, reader: Some(reader) })
     }
 
-    /// Waits for the end of the step, and prints its errors and warnings.
-    fn wait(mut self) -> Result<ExitStatus> {
-        if let Some(mut errors) = self.child.stderr.take() {
-            io::copy(&mut errors, &mut io::stderr())?;
-        }
-        Ok(self.child.wait()?)
+    /// Waits for the end of the step, and prints its output. Also returns how long the step took.
+    fn wait(mut self) -> Result<(ExitStatus, Duration)> {
+        let status = self.child.wait()?;
+        let output = self.reader.take().and_then(|reader| reader.join().ok());
+        let output = output.context("the output of the step was not read")??;
+        io::stderr().write_all(&output.text)?;
+        Ok((status, output.end - self.start))
     }
 }
 
@@ -104,22 +131,28 @@ impl Drop for BackgroundStep {
     }
 }
 
-/// Runs the steps in turn. One of them may have been started in the background.
-fn run(steps: &[&str], mut background: Option<BackgroundStep>) -> Result<()> {
+/// Runs the steps in turn. Each step of `background` is started before the one that is named with it; its result counts at its own place.
+fn run(steps: &[&'static str], background: &[(&'static str, &str)]) -> Result<()> {
     let start = Instant::now();
+    let mut running: Vec<BackgroundStep> = Vec::new();
     let mut not_run = Vec::new();
     for step in steps {
+        for (background, before) in background {
+            if before == step {
+                running.push(BackgroundStep::start(background)?);
+            }
+        }
         let start = Instant::now();
         print_line(&bold(&format!("== {step}")));
-        let status = match background.take_if(|background| background.step == *step) {
-            Some(background) => background.wait()?,
-            None => shell::status(step)?,
+        let (status, duration) = match running.iter().position(|running| running.step == *step) {
+            Some(index) => running.remove(index).wait()?,
+            None => (shell::status(step)?, start.elapsed()),
         };
         if status.code() == Some(NOT_RUN) {
             print_line("   NOT RUN");
             not_run.push(*step);
         } else if status.success() {
-            print_line(&format!("   passed in {} s", start.elapsed().as_secs()));
+            print_line(&format!("   passed in {} s", duration.as_secs()));
         } else {
             bail!("`{step}` failed");
         }
@@ -142,24 +175,27 @@ mod tests {
 
     #[test]
     fn a_step_that_was_not_run_is_neither_a_success_nor_a_failure() {
-        run(&["true", "sh -c exit\t77", "true"], None).unwrap();
-        run(&["true", "false"], None).unwrap_err();
+        run(&["true", "sh -c exit\t77", "true"], &[]).unwrap();
+        run(&["true", "false"], &[]).unwrap_err();
         assert_eq!(summary(&[]), "everything passed");
         assert!(summary(&["a step"]).ends_with("NOT RUN: a step"));
     }
 
     #[test]
     fn the_result_of_a_step_in_the_background_counts_at_its_place() {
-        run(&["true", "true --version"], Some(BackgroundStep::start("true --version").unwrap())).unwrap();
-        let error = run(&["true", "false"], Some(BackgroundStep::start("false").unwrap())).unwrap_err();
+        run(&["true", "true --version"], &[("true --version", "true")]).unwrap();
+        let error = run(&["true", "false"], &[("false", "true")]).unwrap_err();
         assert_eq!(error.to_string(), "`false` failed");
-        let error =
-            run(&["false", "sleep 3600"], Some(BackgroundStep::start("sleep 3600").unwrap())).unwrap_err();
+        let error = run(&["false", "sleep 3600"], &[("sleep 3600", "false")]).unwrap_err();
         assert_eq!(error.to_string(), "`false` failed");
     }
 
     #[test]
-    fn the_steps_contain_the_one_that_is_started_before_them() {
-        assert!(SLOW_STEPS.contains(&RELEASE_BUILD));
+    fn every_step_in_the_background_is_one_of_the_steps_and_starts_before_its_place() {
+        let steps = [&FAST_STEPS[..], &SLOW_STEPS].concat();
+        let place = |step: &str| steps.iter().position(|one| *one == step).unwrap();
+        for (step, before) in BACKGROUND_STEPS {
+            assert!(place(before) < place(step), "{step}");
+        }
     }
 }
