@@ -20,7 +20,8 @@ pub enum Source {
     /// With apt-get: the names of packages.
     Debian(&'static str),
     /// With `cargo install`: this version of the crate that has the name of the tool, and further options. Another version counts as
-    /// missing.
+    /// missing. These tools run for seconds, so that building them with optimizations would take longer than it saves; cargo-deb
+    /// optimizes its compression in any build.
     Crate { version: &'static str, options: &'static str },
     /// With another command.
     Command(&'static str),
@@ -34,16 +35,12 @@ pub const C_COMPILER: Tool = Tool {
     source: Source::Debian("gcc libc6-dev"),
 };
 
-/// The program that makes the book of the documentation. Like cargo-deny, it runs for seconds, so that building it with optimizations
-/// would take longer than it saves.
+/// The program that makes the book of the documentation.
 pub const MDBOOK: Tool = Tool {
     name: "mdbook",
     purpose: "the documentation as a book",
     check: "mdbook --version",
-    source: Source::Crate {
-        version: "0.5.4",
-        options: "--debug --config profile.dev.debug=false --no-default-features",
-    },
+    source: Source::Crate { version: "0.5.4", options: "--no-default-features" },
 };
 
 /// The program that makes Debian packages. Its version determines their content.
@@ -73,7 +70,7 @@ pub static TOOLS: [Tool; 28] = [
         name: "cargo-deny",
         purpose: "licences and sources of dependencies",
         check: "cargo deny --version",
-        source: Source::Crate { version: "0.20.2", options: "--debug --config profile.dev.debug=false" },
+        source: Source::Crate { version: "0.20.2", options: "" },
     },
     MDBOOK,
     CARGO_DEB,
@@ -245,7 +242,12 @@ impl Tool {
         match self.source {
             Source::Debian(_) => None,
             Source::Crate { version, options } => Some(
-                format!("cargo install --locked {}@{version} {options}", self.name).trim_end().to_owned(),
+                format!(
+                    "cargo install --locked --debug --config profile.dev.debug=false {}@{version} {options}",
+                    self.name
+                )
+                .trim_end()
+                .to_owned(),
             ),
             Source::Command(command) => Some(command.to_owned()),
         }
@@ -266,6 +268,7 @@ mod tests {
         }
         assert!(C_COMPILER.is_version("any"));
         assert_eq!(CARGO_DEB.label(), "cargo-deb 3.8.0");
-        assert_eq!(CARGO_DEB.install_command().unwrap(), "cargo install --locked cargo-deb@3.8.0");
+        let command = "cargo install --locked --debug --config profile.dev.debug=false cargo-deb@3.8.0";
+        assert_eq!(CARGO_DEB.install_command().unwrap(), command);
     }
 }
