@@ -1,7 +1,9 @@
 //! `cargo xtask setup`: installs the tools that CI and the ignored tests need.
 
+use std::thread;
+
 use anyhow::{Result, bail};
-use xtask_launcher::tools::{C_COMPILER, TOOLS, Tool};
+use xtask_launcher::tools::{C_COMPILER, Source, TOOLS, Tool};
 use xtask_launcher::{print_line, shell};
 
 /// Installs the tools that are missing.
@@ -12,17 +14,37 @@ use xtask_launcher::{print_line, shell};
 pub(crate) fn install() -> Result<()> {
     let missing = print_missing();
     let packages: Vec<&str> = missing.iter().filter_map(|tool| tool.debian_packages()).collect();
-    if !packages.is_empty() {
-        install_debian_packages(&packages.join(" "))?;
+    let install_packages = || match packages.as_slice() {
+        [] => Ok(()),
+        packages => install_debian_packages(&packages.join(" ")),
+    };
+    let (crates, others): (Vec<_>, Vec<_>) =
+        missing.iter().copied().partition(|tool| matches!(tool.source, Source::Crate { .. }));
+    if C_COMPILER.is_present() {
+        // The compiler needs the processor, and apt-get mostly the network and the disk.
+        thread::scope(|scope| {
+            let packages = scope.spawn(install_packages);
+            let crates = run_install_commands(&crates);
+            packages.join().unwrap_or_else(|_| bail!("the installation of packages failed"))?;
+            crates
+        })?;
+    } else {
+        install_packages()?;
+        run_install_commands(&crates)?;
     }
+    run_install_commands(&others)?;
     for tool in missing {
-        if let Some(command) = tool.install_command() {
-            print_line(&format!("running {command}"));
-            shell::run(&command)?;
-        }
         if !tool.is_present() {
             bail!("{} is still missing: see `{}`", tool.label(), tool.check);
         }
+    }
+    Ok(())
+}
+
+fn run_install_commands(tools: &[&Tool]) -> Result<()> {
+    for command in tools.iter().filter_map(|tool| tool.install_command()) {
+        print_line(&format!("running {command}"));
+        shell::run(&command)?;
     }
     Ok(())
 }
@@ -102,7 +124,6 @@ fn install_debian_packages(packages: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xtask_launcher::tools::Source;
 
     fn tool(check: &'static str) -> Tool {
         Tool { name: "a tool", purpose: "a test", check, source: Source::Debian("a-package") }
