@@ -21,7 +21,7 @@ const FAST_STEPS: [&str; 3] = [
 
 /// The further steps. Those that run tests select the whole workspace, or at least the three packages with all features of their
 /// dependencies: for any other selection, cargo would build the dependencies again.
-const SLOW_STEPS: [&str; 15] = [
+const SLOW_STEPS: [&str; 13] = [
     "cargo clippy --locked --package tbot --no-default-features -- -D warnings",
     "cargo clippy --locked --package tbot --no-default-features --features agent -- -D warnings",
     // Finds links to private or missing items.
@@ -29,14 +29,11 @@ const SLOW_STEPS: [&str; 15] = [
     "RUSTDOCFLAGS=-Dwarnings cargo doc --locked --package tbot --lib --no-deps --no-default-features --features agent",
     "cargo deny --locked check --hide-inclusion-graph licenses bans sources",
     "cargo xtask book",
-    // The test command of the README.
-    "cargo test --locked --workspace",
+    // The test command of the README, but with more kills.
+    "TBOT_TEST_KILLS=100 PREHOG_TEST_KILLS=100 cargo test --locked --workspace",
     IGNORED_TESTS,
     PACKAGES,
     DEMO,
-    // More kills than in a plain run.
-    "TBOT_TEST_KILLS=100 cargo test --locked --workspace --test integration -- program::crash --nocapture",
-    "PREHOG_TEST_KILLS=100 cargo test --locked --workspace --test prehog -- crash",
     // The tests of the program once more, against the release build.
     RELEASE_BUILD,
     "TBOT_TEST_PROGRAM=target/release/tbot cargo test --locked --workspace --test integration -- program::",
