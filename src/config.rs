@@ -96,6 +96,7 @@ pub use scalar::{
     is_on,
 };
 pub use schema::{CONFIG as SCHEMA, CONFIG_V1 as SCHEMA_V1};
+pub(crate) use service::file_names;
 pub use service::{
     AccessClass, CredentialLifetime, Roles, Service, ServiceFields, ServiceType, SupportedService,
     attestation::*, credentials::*, kubernetes::*, network::*, spiffe::*, ssh::*, workload_identity::*,

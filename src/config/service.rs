@@ -5,7 +5,7 @@ pub(super) mod attestation;
 mod command;
 mod common;
 pub(super) mod credentials;
-mod file_names;
+pub(crate) mod file_names;
 mod flags;
 pub(super) mod kubernetes;
 pub(super) mod network;
@@ -30,7 +30,10 @@ use super::scalar::Location;
 use super::unsupported_property::UnsupportedProperty;
 use super::variables::variables;
 use command::{command, flag, switch};
-use file_names::{CLUSTER_FILES, KUBECONFIG_FILES, SSH_CONFIG_FILES, SVID_FILES, TLS_FILES};
+use file_names::{
+    HOST_CA_FILES, JWT_SVID_FILES, KUBECONFIG_FILES, OTHER_CA_FILES, SSH_CONFIG_FILES, SSH_HOST_FILES,
+    SVID_CRL_FILES, SVID_FILES, TLS_FILES,
+};
 use flags::{APP, DATABASE, DESTINATION, FEDERATED, LISTEN, NO_EXEC_PLUGIN, SELECTOR};
 use service_type::services;
 
@@ -42,7 +45,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: true,
-        destination: Files(&[CLUSTER_FILES, SSH_CONFIG_FILES]),
+        destination: Files(&[HOST_CA_FILES, OTHER_CA_FILES, SSH_CONFIG_FILES]),
         listener: None,
         successor: None,
         variables: &[],
@@ -72,7 +75,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: false,
-        destination: Files(&[CLUSTER_FILES, TLS_FILES]),
+        destination: Files(&[HOST_CA_FILES, OTHER_CA_FILES, TLS_FILES]),
         listener: None,
         successor: None,
         variables: &[],
@@ -118,7 +121,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: false,
-        destination: Files(&[CLUSTER_FILES, TLS_FILES, &["mongo.crt", "mongo.cas"]]),
+        destination: Files(&[HOST_CA_FILES, OTHER_CA_FILES, TLS_FILES, &["mongo.crt", "mongo.cas"]]),
         listener: None,
         successor: None,
         variables: &[],
@@ -146,7 +149,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: false,
-        destination: Files(&[CLUSTER_FILES, KUBECONFIG_FILES]),
+        destination: Files(&[HOST_CA_FILES, OTHER_CA_FILES, KUBECONFIG_FILES]),
         listener: None,
         successor: None,
         variables: &[],
@@ -165,7 +168,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: true,
-        destination: Files(&[CLUSTER_FILES, KUBECONFIG_FILES]),
+        destination: Files(&[HOST_CA_FILES, KUBECONFIG_FILES]),
         listener: None,
         successor: None,
         variables: &[],
@@ -210,7 +213,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: false,
-        destination: Files(&[&["ssh_host", "ssh_host-cert.pub", "ssh_host-user-ca.pub"]]),
+        destination: Files(&[SSH_HOST_FILES]),
         listener: None,
         successor: None,
         variables: &[],
@@ -250,7 +253,7 @@ services! {
         oneshot: true,
         long_lived: true,
         scoped: true,
-        destination: Files(&[SVID_FILES]),
+        destination: Files(&[SVID_FILES, SVID_CRL_FILES]),
         listener: None,
         successor: None,
         variables: &[],
@@ -262,7 +265,7 @@ services! {
         oneshot: true,
         long_lived: true,
         scoped: true,
-        destination: Files(&[&["jwt_svid"]]),
+        destination: Files(&[JWT_SVID_FILES]),
         listener: None,
         successor: None,
         variables: &[],
@@ -330,7 +333,7 @@ services! {
         oneshot: true,
         long_lived: false,
         scoped: false,
-        destination: Files(&[SVID_FILES]),
+        destination: Files(&[SVID_FILES, SVID_CRL_FILES]),
         listener: None,
         successor: Some(
             "use `workload-identity-x509`, and `workload-identity-jwt` instead of `jwts`; Teleport 17 and newer support both",

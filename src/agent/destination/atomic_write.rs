@@ -174,7 +174,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::agent::destination::directory::{LOCK_FILE, WRITE_TEST};
     use crate::config::SymlinkMode;
+    use crate::config::file_names::is_reserved_name;
 
     fn files(version: &str) -> Vec<NewFile> {
         ["key", "tlscert"].map(|name| (name.to_owned(), format!("{name} {version}").into_bytes())).to_vec()
@@ -190,6 +192,14 @@ mod tests {
 
     fn contents(directory: &DirectoryHandle) -> [String; 2] {
         ["key", "tlscert"].map(|name| String::from_utf8(directory.read(name).unwrap().unwrap()).unwrap())
+    }
+
+    #[test]
+    fn every_file_of_the_agent_has_a_reserved_name() {
+        for name in [STAGED, COMMIT, LOCK_FILE, WRITE_TEST] {
+            assert!(is_reserved_name(name), "{name}");
+        }
+        assert!(!is_reserved_name("key"));
     }
 
     #[test]

@@ -37,7 +37,7 @@ const STORAGE_LOCK_WAIT: Duration = Duration::from_millis(500);
 /// It is never removed.
 pub(in crate::agent::destination) const WRITE_TEST: &str = ".write-test";
 /// The file that both this agent and the Go agent lock.
-const STORAGE_LOCK_FILE: &str = "lock";
+pub(crate) const STORAGE_LOCK_FILE: &str = "lock";
 /// The largest file that the agent reads, in bytes: much more than it ever writes.
 pub(in crate::agent::destination) const READ_LIMIT: u64 = 4 << 20;
 

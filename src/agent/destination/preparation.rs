@@ -16,11 +16,10 @@ use crate::agent::destination::directory::{DirectoryError, LOCK_FILE, WRITE_TEST
 use crate::agent::destination::posix_acl::Acl;
 use crate::agent::destination::readers::{ReaderError, group_id, user_ids};
 use crate::agent::destination::writer::{DestinationError, DirectoryTarget};
+use crate::config::file_names::{SSH_CONFIG_FILES, is_reserved_name};
 use crate::config::{self, AclMode};
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
-/// The files that the agent also writes for each cluster, as `CLUSTER.ssh_config`.
-const FILES_PER_CLUSTER: [&str; 2] = ["known_hosts", "ssh_config"];
 
 /// The users of a prepared directory, by name or number.
 #[derive(Clone, Copy, Debug)]
@@ -136,9 +135,7 @@ pub fn prepare_directory(
             }
             continue;
         }
-        let is_of_agent =
-            name == WRITE_TEST || name == LOCK_FILE || name.starts_with("..") || name.starts_with(".tbot-");
-        if is_of_agent || files.iter().any(|file| file.trim_end_matches('/') == name) {
+        if is_reserved_name(&name) || files.iter().any(|file| file.trim_end_matches('/') == name) {
             continue;
         }
         if clean && file_type != FileType::Directory {
@@ -172,7 +169,7 @@ pub fn prepare_directory(
 
 /// Returns whether the agent writes a file of this name for a cluster whose name only the cluster knows.
 fn is_of_a_cluster(name: &str, files: &[&str]) -> bool {
-    FILES_PER_CLUSTER.iter().filter(|file| files.contains(file)).any(|file| {
+    SSH_CONFIG_FILES.iter().filter(|file| files.contains(file)).any(|file| {
         let cluster = name.strip_suffix(file).and_then(|name| name.strip_suffix('.'));
         cluster.is_some_and(|cluster| cluster.parse::<ClusterName>().is_ok())
     })

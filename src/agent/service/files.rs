@@ -24,22 +24,6 @@ pub(super) struct Authorities {
     pub(super) database: Arc<[CertAuthority]>,
 }
 
-/// The files of [`FileSet::with_host_cas`].
-pub(super) const HOST_CA_FILES: &[&str] =
-    &["key", "key.pub", "tlscert", "key-cert.pub", "teleport-host-ca.crt", "identity"];
-
-/// The files of [`FileSet::with_all_cas`].
-pub(super) const ALL_CA_FILES: &[&str] = &[
-    "key",
-    "key.pub",
-    "tlscert",
-    "key-cert.pub",
-    "teleport-host-ca.crt",
-    "identity",
-    "teleport-user-ca.crt",
-    "teleport-database-ca.crt",
-];
-
 impl FileSet {
     /// Creates an empty set of credentials that expire at `not_after`.
     pub(super) fn new(not_after: SystemTime) -> Self {

@@ -7,7 +7,7 @@ use super::application::ApplicationOutput;
 use super::context::{IssueContext, ServiceSettings};
 use super::database::DatabaseOutput;
 use super::error::OutputError;
-use super::files::{ALL_CA_FILES, FileSet, HOST_CA_FILES};
+use super::files::FileSet;
 use super::identity::IdentityOutput;
 use super::issue::Issuer;
 use super::kubernetes::KubernetesOutput;
@@ -18,6 +18,7 @@ use super::workload_x509::WorkloadX509Output;
 use crate::agent::credential::identity::Identity;
 use crate::agent::destination::writer::DestinationWriter;
 use crate::agent::teleport::auth_client::AuthClient;
+use crate::config::file_names::{HOST_CA_FILES, JWT_SVID_FILES, OTHER_CA_FILES, SSH_HOST_FILES, SVID_FILES};
 
 /// An output, which can be written any number of times.
 #[derive(Clone, Debug)]
@@ -56,15 +57,15 @@ impl OutputKind {
 
     /// Returns the names of files that each set of the output has. It may have more, which depend on the output's settings and on the
     /// cluster.
-    pub(crate) const fn certain_files(&self) -> &'static [&'static str] {
+    pub(crate) fn certain_files(&self) -> Vec<&'static str> {
         match self {
             Self::Identity(_) | Self::Application(_) | Self::Database(_) | Self::Kubernetes(_) => {
-                ALL_CA_FILES
+                [HOST_CA_FILES, OTHER_CA_FILES].concat()
             }
-            Self::KubernetesV2(_) => HOST_CA_FILES,
-            Self::SshHost(_) => &["ssh_host", "ssh_host-cert.pub", "ssh_host-user-ca.pub"],
-            Self::WorkloadX509(_) => &["svid.pem", "svid_key.pem", "svid_bundle.pem"],
-            Self::WorkloadJwt(_) => &["jwt_svid"],
+            Self::KubernetesV2(_) => HOST_CA_FILES.to_vec(),
+            Self::SshHost(_) => SSH_HOST_FILES.to_vec(),
+            Self::WorkloadX509(_) => SVID_FILES.to_vec(),
+            Self::WorkloadJwt(_) => JWT_SVID_FILES.to_vec(),
         }
     }
 

@@ -6,30 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::destination_key::{DestinationKey, Normalizer};
 use super::findings::Findings;
+use crate::config::file_names::{STORAGE_FILES, is_reserved_name};
 use crate::config::service::DestinationUse;
 use crate::config::service_names::NamedService;
 use crate::config::v2::{Config, DEFAULT_STORAGE_PATH};
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
 use crate::yaml::steps;
-
-/// The names of the files in the storage.
-const STORAGE_FILES: [&str; 14] = [
-    "bkp_key_history.json",
-    "bkp_state",
-    "id_bkp",
-    "id_bkp.pub",
-    "key",
-    "key-cert.pub",
-    "key.pub",
-    "lock",
-    "renewal-pending",
-    "sshcacerts",
-    "sshcert",
-    "tlscacerts",
-    "tlscert",
-    "tokenhash",
-];
 
 /// The kinds of writers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,7 +105,7 @@ impl<'a> OccupiedDestination<'a> {
         let creates = |index: &usize| self.writers.get(*index).is_some_and(|own| own.names().contains(&name));
         let first_of_files = self.first_of_files.filter(creates);
         let owner = self.owners.get(name).copied().into_iter().chain(first_of_files).min();
-        let reserved = || self.first_of_files.filter(|_| is_reserved(name));
+        let reserved = || self.first_of_files.filter(|_| is_reserved_name(name));
         self.writers.get(owner.or_else(reserved)?)
     }
 
@@ -234,11 +217,6 @@ impl DirectoryTree {
 fn names(path: &str) -> impl Iterator<Item = &str> {
     let root = path.starts_with('/').then_some("");
     root.into_iter().chain(path.split('/').filter(|name| !name.is_empty()))
-}
-
-/// Returns whether the agent itself uses this name in every directory in which it replaces files.
-fn is_reserved(name: &str) -> bool {
-    name.starts_with("..") || name.starts_with(".tbot-") || name == ".write-test"
 }
 
 fn first_component(name: &str) -> &str {

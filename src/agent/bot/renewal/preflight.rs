@@ -39,7 +39,7 @@ pub(crate) struct NamedDestination {
     pub(crate) output: String,
     pub(crate) destination: Arc<DestinationWriter>,
     /// Files that the output certainly writes.
-    pub(crate) files: &'static [&'static str],
+    pub(crate) files: Vec<&'static str>,
 }
 
 /// Creates and tests every destination, and returns all failures.
@@ -55,7 +55,7 @@ pub(crate) async fn test_destinations(
             let file_work = file_work.clone();
             let test_of_output = async move {
                 let tested =
-                    destination.run_blocking(&file_work, move |destination| test(destination, files)).await;
+                    destination.run_blocking(&file_work, move |destination| test(destination, &files)).await;
                 tested.err().map(|error| OutputDestinationError { output, error })
             };
             tests.spawn(test_of_output.in_current_span());

@@ -55,7 +55,11 @@ async fn a_join_that_is_cancelled_while_an_output_is_tested_leaves_no_files_of_t
     let target = DirectoryTarget::with_defaults(storage.path());
     let bot = bot(
         Storage::open_directory(target, warnings).unwrap(),
-        vec![NamedDestination { output: "out".to_owned(), destination: Arc::new(destination), files: &[] }],
+        vec![NamedDestination {
+            output: "out".to_owned(),
+            destination: Arc::new(destination),
+            files: Vec::new(),
+        }],
     );
     let staged = output.path().join(".tbot-staged");
     let obtained = tokio::spawn({

@@ -134,3 +134,19 @@ pub(super) fn encode_all(
     files.extend(keys.map(BoundKeys::encode).transpose()?.into_iter().flatten());
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::bot::bound_keys::BOUND_KEY_FILES;
+    use crate::agent::destination::directory::STORAGE_LOCK_FILE;
+    use crate::config::file_names::STORAGE_FILES;
+
+    #[test]
+    fn the_checks_of_the_configuration_know_every_file_of_the_storage() {
+        let others = [OLD_SSH_CERT, RENEWAL_MARKER, STORAGE_LOCK_FILE];
+        let mut files = [&IDENTITY_FILES[..], &BOUND_KEY_FILES, &others].concat();
+        files.sort_unstable();
+        assert_eq!(files, STORAGE_FILES);
+    }
+}

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::*;
 use crate::agent::destination::posix_acl::ReaderId;
 use crate::config::SymlinkMode;
+use crate::config::file_names::is_reserved_name;
 
 const NAMES: [&str; 3] = ["key", "tlscert", "cockroach/node.key"];
 
@@ -41,6 +42,13 @@ fn entries(path: &Path) -> Vec<String> {
 
 fn is_link(path: &Path) -> bool {
     fs::symlink_metadata(path).unwrap().is_symlink()
+}
+
+#[test]
+fn every_link_and_directory_of_the_agent_has_a_reserved_name() {
+    for name in [CURRENT, CURRENT_TMP, VISIBLE_TMP, MIGRATED_TMP, &directory_name(1)] {
+        assert!(is_reserved_name(name), "{name}");
+    }
 }
 
 #[test]
