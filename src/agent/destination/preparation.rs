@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use crate::agent::credential::cluster_name::ClusterName;
-use crate::agent::destination::directory::{DirectoryError, LOCK_FILE, WRITE_TEST, tree};
+use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, LOCK_FILE, WRITE_TEST, tree};
 use crate::agent::destination::posix_acl::Acl;
 use crate::agent::destination::readers::{ReaderError, group_id, user_ids};
 use crate::agent::destination::writer::{DestinationError, DirectoryTarget};
@@ -99,71 +99,123 @@ pub fn prepare_directory(
     // A run that was interrupted has given files to the owner, but not the directory.
     let [agent, root, previous_owner] = handle.trusted_owners()?;
     let owners = [agent, root, previous_owner, ids.owner.as_raw()];
-    let open = |name: &str, flags, operation| {
-        let file = tree::open_file(&handle.fd, name, flags, &owners);
-        file.map(OwnedFd::from).map_err(|error| handle.file_error(operation, name, error))
-    };
+    let mut preparation = Preparation { handle: &handle, files, owners, opened: Vec::new() };
     // All files are opened before the first one is changed, so that one that cannot be prepared leaves the others usable.
-    let mut opened = Vec::new();
-    for name in files.iter().chain(&[WRITE_TEST]) {
-        if let Some(subdirectory) = name.strip_suffix('/') {
-            let created = create_subdirectory(&handle.fd, subdirectory);
-            let created = created.map_err(|error| handle.io_error("create", subdirectory, error))?;
-            let entries =
-                tree::entries(&created).map_err(|error| handle.io_error("list", subdirectory, error))?;
-            // Not those of deeper directories, which the agent never creates.
-            for (file, _) in entries.iter().filter(|(_, file_type)| *file_type == FileType::RegularFile) {
-                let name = format!("{subdirectory}/{file}");
-                let file = tree::open_file(&created, file, OFlags::WRONLY, &owners);
-                let file = file.map_err(|error| handle.file_error("open", &name, error))?;
-                opened.push((file.into(), name, FILE_MODE));
-            }
-            opened.push((created, subdirectory.to_owned(), Mode::RWXU));
-        } else if handle.file_type(name)?.is_none_or(|kind| kind == FileType::RegularFile) {
-            let file = open(name, OFlags::WRONLY | OFlags::CREATE, "create")?;
-            opened.push((file, (*name).to_owned(), FILE_MODE));
-        }
-    }
-    let (mut unexpected, mut removed) = (Vec::new(), Vec::new());
-    let mut entries = tree::list(&handle.fd).map_err(|error| handle.io_error("list", ".", error))?;
-    entries.sort_unstable_by(|(one, _), (next, _)| one.cmp(next));
-    for (entry, file_type) in entries {
-        let name = entry.to_string_lossy().into_owned();
-        if is_of_a_cluster(&name, files) {
-            if file_type == FileType::RegularFile {
-                opened.push((open(&name, OFlags::WRONLY, "open")?, name, FILE_MODE));
-            }
-            continue;
-        }
-        if is_reserved_name(&name) || files.iter().any(|file| file.trim_end_matches('/') == name) {
-            continue;
-        }
-        if clean && file_type != FileType::Directory {
-            rustix::fs::unlinkat(&handle.fd, &entry, AtFlags::empty())
-                .map_err(|error| handle.io_error("remove", &name, error))?;
-            removed.push(name);
-        } else {
-            unexpected.push(name);
-        }
-    }
-    let mut acl_error = None;
-    let mut prepare = |file: &OwnedFd, name: &str, mode, ids: &Ids| {
-        let access = ids.apply_to(file, mode, target.access.mode);
-        let access = access.map_err(|error| handle.io_error("set the owner of", name, error))?;
-        acl_error = access.map(|error| handle.io_error("set the ACL of", name, error)).or(acl_error.take());
-        Ok::<_, DirectoryError>(())
-    };
-    let lock_file = open(LOCK_FILE, OFlags::WRONLY, "open")?;
-    for (file, name, mode) in &opened {
-        prepare(file, name, *mode, &ids)?;
-    }
-    // A reader that can open the lock file could block every renewal.
-    prepare(&lock_file, LOCK_FILE, FILE_MODE, &Ids { reader: None, ..ids })?;
-    // The directory comes last, because its new owner can replace what is in it.
-    prepare(&handle.fd, ".", Mode::RWXU, &ids)?;
-    match acl_error {
+    preparation.open_files()?;
+    let prepared = preparation.check_other_entries(clean)?;
+    match preparation.apply(&ids, target.access.mode)? {
         Some(error) if target.access.is_required() || ids.bot.is_some() => Err(error.into()),
-        acl_error => Ok(PreparedDirectory { acl_error, unexpected, removed }),
+        acl_error => Ok(PreparedDirectory { acl_error, ..prepared }),
+    }
+}
+
+/// A file or directory to prepare.
+struct OpenEntry {
+    file: OwnedFd,
+    name: String,
+    mode: Mode,
+}
+
+/// The directory to prepare, while it is locked.
+struct Preparation<'a> {
+    handle: &'a DirectoryHandle,
+    /// The names of the output's files.
+    files: &'a [&'a str],
+    /// The users whose files are prepared.
+    owners: [u32; 4],
+    opened: Vec<OpenEntry>,
+}
+
+impl Preparation<'_> {
+    fn open(&self, name: &str, flags: OFlags, operation: &'static str) -> Result<OwnedFd, DirectoryError> {
+        let file = tree::open_file(&self.handle.fd, name, flags, &self.owners);
+        file.map(OwnedFd::from).map_err(|error| self.handle.file_error(operation, name, error))
+    }
+
+    fn add(&mut self, file: OwnedFd, name: impl Into<String>, mode: Mode) {
+        self.opened.push(OpenEntry { file, name: name.into(), mode });
+    }
+
+    /// Opens the files of the output. Creates those that are missing.
+    fn open_files(&mut self) -> Result<(), DirectoryError> {
+        for name in self.files.iter().chain(&[WRITE_TEST]) {
+            if let Some(subdirectory) = name.strip_suffix('/') {
+                self.open_subdirectory(subdirectory)?;
+            } else if self.handle.file_type(name)?.is_none_or(|kind| kind == FileType::RegularFile) {
+                let file = self.open(name, OFlags::WRONLY | OFlags::CREATE, "create")?;
+                self.add(file, *name, FILE_MODE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a subdirectory, and the files in it but not those of deeper directories, which the agent never creates.
+    fn open_subdirectory(&mut self, subdirectory: &str) -> Result<(), DirectoryError> {
+        let handle = self.handle;
+        let created = create_subdirectory(&handle.fd, subdirectory)
+            .map_err(|error| handle.io_error("create", subdirectory, error))?;
+        let entries =
+            tree::entries(&created).map_err(|error| handle.io_error("list", subdirectory, error))?;
+        for (file, _) in entries.iter().filter(|(_, file_type)| *file_type == FileType::RegularFile) {
+            let name = format!("{subdirectory}/{file}");
+            let file = tree::open_file(&created, file, OFlags::WRONLY, &self.owners)
+                .map_err(|error| handle.file_error("open", &name, error))?;
+            self.add(file.into(), name, FILE_MODE);
+        }
+        self.add(created, subdirectory, Mode::RWXU);
+        Ok(())
+    }
+
+    /// Opens the files that the agent has written for clusters, and returns the names of the entries that do not belong to the output.
+    /// With `clean`, removes them first, except directories.
+    fn check_other_entries(&mut self, clean: bool) -> Result<PreparedDirectory, DirectoryError> {
+        let handle = self.handle;
+        let mut prepared = PreparedDirectory::default();
+        let mut entries = tree::list(&handle.fd).map_err(|error| handle.io_error("list", ".", error))?;
+        entries.sort_unstable_by(|(one, _), (next, _)| one.cmp(next));
+        for (entry, file_type) in entries {
+            let name = entry.to_string_lossy().into_owned();
+            if is_of_a_cluster(&name, self.files) {
+                if file_type == FileType::RegularFile {
+                    let file = self.open(&name, OFlags::WRONLY, "open")?;
+                    self.add(file, name, FILE_MODE);
+                }
+                continue;
+            }
+            if is_reserved_name(&name) || self.files.iter().any(|file| file.trim_end_matches('/') == name) {
+                continue;
+            }
+            if clean && file_type != FileType::Directory {
+                rustix::fs::unlinkat(&handle.fd, &entry, AtFlags::empty())
+                    .map_err(|error| handle.io_error("remove", &name, error))?;
+                prepared.removed.push(name);
+            } else {
+                prepared.unexpected.push(name);
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// Sets the owner, the mode and the ACL of everything that is open, and of the directory. Returns the error of an ACL.
+    fn apply(&self, ids: &Ids, acls: AclMode) -> Result<Option<DirectoryError>, DirectoryError> {
+        let handle = self.handle;
+        let mut acl_error = None;
+        let mut apply = |file: &OwnedFd, name: &str, mode, ids: &Ids| {
+            let access = ids.apply_to(file, mode, acls);
+            let access = access.map_err(|error| handle.io_error("set the owner of", name, error))?;
+            acl_error =
+                access.map(|error| handle.io_error("set the ACL of", name, error)).or(acl_error.take());
+            Ok::<_, DirectoryError>(())
+        };
+        let lock_file = self.open(LOCK_FILE, OFlags::WRONLY, "open")?;
+        for OpenEntry { file, name, mode } in &self.opened {
+            apply(file, name, *mode, ids)?;
+        }
+        // A reader that can open the lock file could block every renewal.
+        apply(&lock_file, LOCK_FILE, FILE_MODE, &Ids { reader: None, ..*ids })?;
+        // The directory comes last, because its new owner can replace what is in it.
+        apply(&handle.fd, ".", Mode::RWXU, ids)?;
+        Ok(acl_error)
     }
 }
 
@@ -206,28 +258,32 @@ impl Ids {
 mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+    use std::path::Path;
 
     use super::*;
 
-    fn directory(path: &std::path::Path) -> config::Directory {
+    fn directory(path: &Path) -> config::Directory {
         serde_json::from_value(serde_json::json!({ "path": path })).unwrap()
     }
 
-    /// Returns the users of a directory that belongs to the user of this test.
     fn own_user() -> String {
         rustix::process::geteuid().as_raw().to_string()
+    }
+
+    /// Prepares a directory for the user of this test.
+    fn prepare(path: &Path, files: &[&str], clean: bool) -> Result<PreparedDirectory, DestinationError> {
+        let users = DirectoryUsers { bot: &own_user(), reader: None, owner: None };
+        prepare_directory(&directory(path), files, users, clean)
     }
 
     #[test]
     fn a_subdirectory_is_created_and_replaces_an_empty_file() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("out");
-        let own = own_user();
-        let users = DirectoryUsers { bot: &own, reader: None, owner: None };
         fs::create_dir(&path).unwrap();
         fs::write(path.join("cockroach"), "").unwrap();
         for _ in 0..2 {
-            let found = prepare_directory(&directory(&path), &["cockroach/"], users, true).unwrap();
+            let found = prepare(&path, &["cockroach/"], true).unwrap();
             assert_eq!((found.removed, found.unexpected), (vec![], vec![]));
             assert_eq!(fs::metadata(path.join("cockroach")).unwrap().mode() & 0o777, 0o700);
             assert!(path.join("cockroach").is_dir());
@@ -236,7 +292,7 @@ mod tests {
         assert_eq!(fs::read_to_string(path.join("cockroach/ca.crt")).unwrap(), "content");
         fs::remove_dir_all(path.join("cockroach")).unwrap();
         fs::write(path.join("cockroach"), "a key").unwrap();
-        prepare_directory(&directory(&path), &["cockroach/"], users, true).unwrap_err();
+        prepare(&path, &["cockroach/"], true).unwrap_err();
         assert_eq!(fs::read_to_string(path.join("cockroach")).unwrap(), "a key");
     }
 
@@ -244,10 +300,7 @@ mod tests {
     fn files_are_created_empty_and_existing_ones_keep_their_content() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("out");
-        let own = own_user();
-        let users = DirectoryUsers { bot: &own, reader: None, owner: None };
-        let prepare =
-            |clean| prepare_directory(&directory(&path), &["key", "tlscert"], users, clean).unwrap();
+        let prepare = |clean| prepare(&path, &["key", "tlscert"], clean).unwrap();
         prepare(false);
         fs::write(path.join("key"), "content").unwrap();
         fs::write(path.join("old"), "").unwrap();
@@ -274,14 +327,12 @@ mod tests {
         fs::write(root.path().join("target"), "").unwrap();
         fs::set_permissions(root.path().join("target"), fs::Permissions::from_mode(0o644)).unwrap();
         symlink("../target", path.join("key")).unwrap();
-        let own = own_user();
-        let users = DirectoryUsers { bot: &own, reader: None, owner: None };
-        prepare_directory(&directory(&path), &["key"], users, true).unwrap();
+        prepare(&path, &["key"], true).unwrap();
         assert_eq!(fs::metadata(root.path().join("target")).unwrap().mode() & 0o777, 0o644);
         // A second name could be that of a file elsewhere.
         fs::remove_file(path.join("key")).unwrap();
         fs::hard_link(root.path().join("target"), path.join("key")).unwrap();
-        let refused = prepare_directory(&directory(&path), &["key"], users, true).unwrap_err();
+        let refused = prepare(&path, &["key"], true).unwrap_err();
         assert!(
             matches!(refused, DestinationError::Directory(DirectoryError::Obstructed { .. })),
             "{refused}"
@@ -307,15 +358,13 @@ mod tests {
     #[test]
     fn files_that_are_nested_deeper_than_the_agents_are_not_changed() {
         let root = tempfile::tempdir().unwrap();
-        let own = own_user();
-        let users = DirectoryUsers { bot: &own, reader: None, owner: None };
         fs::create_dir_all(root.path().join("cockroach/inner")).unwrap();
         let files = ["cockroach/node.key", "cockroach/inner/file"].map(|name| root.path().join(name));
         for file in &files {
             fs::write(file, "").unwrap();
             fs::set_permissions(file, fs::Permissions::from_mode(0o644)).unwrap();
         }
-        prepare_directory(&directory(root.path()), &["cockroach/"], users, true).unwrap();
+        prepare(root.path(), &["cockroach/"], true).unwrap();
         let modes = files.map(|file| fs::metadata(file).unwrap().mode() & 0o777);
         assert_eq!(modes, [0o600, 0o644]);
     }
@@ -326,9 +375,7 @@ mod tests {
         let staged = root.path().join(".tbot-staged");
         fs::create_dir(&staged).unwrap();
         fs::write(staged.join("key"), "").unwrap();
-        let own = own_user();
-        let users = DirectoryUsers { bot: &own, reader: None, owner: None };
-        prepare_directory(&directory(root.path()), &["key"], users, false).unwrap();
+        prepare(root.path(), &["key"], false).unwrap();
         assert!(!staged.exists());
     }
 
@@ -336,14 +383,12 @@ mod tests {
     fn nothing_is_changed_if_one_of_the_files_cannot_be_prepared() {
         let root = tempfile::tempdir().unwrap();
         let path = |name| root.path().join(name);
-        let own = own_user();
-        let users = DirectoryUsers { bot: &own, reader: None, owner: None };
         for name in ["key", "tlscert"] {
             fs::write(path(name), "").unwrap();
             fs::set_permissions(path(name), fs::Permissions::from_mode(0o644)).unwrap();
         }
         fs::hard_link(path("tlscert"), path("second")).unwrap();
-        let prepare = || prepare_directory(&directory(root.path()), &["key", "tlscert"], users, false);
+        let prepare = || prepare(root.path(), &["key", "tlscert"], false);
         let mode = || fs::metadata(path("key")).unwrap().mode() & 0o777;
         prepare().unwrap_err();
         assert_eq!(mode(), 0o644);
