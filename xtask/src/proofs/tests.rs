@@ -128,6 +128,44 @@ fn every_claim_is_complete() {
     }
 }
 
+/// Returns each name that a mutation gives as "`name` in `file`" or, for the file before it, as "`name` there", with the file.
+fn names_and_files(mutation: &str) -> Vec<(&str, &str)> {
+    // Every second part is in backticks.
+    let parts: Vec<&str> = mutation.split('`').collect();
+    let mut file = "";
+    let mut named = Vec::new();
+    for (index, name) in parts.iter().enumerate().skip(1).step_by(2) {
+        match parts[index + 1..] {
+            [" in ", path, ..] if path.ends_with(".rs") => file = path,
+            [next, ..] if next.starts_with(" there") => {}
+            _ => continue,
+        }
+        named.push((*name, file));
+    }
+    named
+}
+
+#[test]
+fn every_mutation_names_functions_that_exist() {
+    let named: Vec<_> = CLAIMS
+        .iter()
+        .flat_map(|claim| claim.checks)
+        .flat_map(|check| names_and_files(check.mutation))
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    for (name, file) in named {
+        let source = fs::read_to_string(root().unwrap().join(file)).unwrap();
+        let item = name.rsplit("::").next().unwrap();
+        let exists = ["fn", "const", "struct", "enum"].iter().any(|keyword| {
+            let declaration = format!("{keyword} {item}");
+            let mut ends =
+                source.match_indices(&declaration).map(|(at, _)| &source[at + declaration.len()..]);
+            ends.any(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
+        });
+        assert!(exists, "{file} declares no {name}");
+    }
+}
+
 #[test]
 fn every_file_whose_mutants_are_listed_exists_and_has_a_check() {
     let list = fs::read_to_string(root().unwrap().join(".cargo/mutants.toml")).unwrap();
