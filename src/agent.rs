@@ -124,13 +124,13 @@ pub use credential::keys::KeyError;
 pub use credential::ssh_cert::SshCertError;
 pub use credential::x509::X509Error;
 pub use destination::directory::{DirectoryError, LockHolder};
+pub use destination::error::DestinationError;
 pub use destination::kubernetes_secret::{
     KubeconfigProblem, KubernetesClusterError, KubernetesSecretError, SecretName, SecretRequest,
 };
 pub use destination::posix_acl::AclProblem;
 pub use destination::preparation::{DirectoryUsers, PreparedDirectory, prepare_directory};
 pub use destination::readers::ReaderError;
-pub use destination::writer::DestinationError;
 pub use net::auth_route_error::AuthRouteError;
 pub use net::connection_error::ConnectionError;
 pub use net::http_proxy::HttpProxyError;

@@ -5,6 +5,8 @@
 
 pub(crate) mod atomic_write;
 pub(crate) mod directory;
+mod directory_writer;
+pub(crate) mod error;
 pub(crate) mod generation;
 pub(crate) mod in_place;
 pub(crate) mod kubernetes_secret;
@@ -14,5 +16,6 @@ pub(crate) mod preparation;
 pub(crate) mod readers;
 pub(crate) mod reservation;
 pub(crate) mod staging;
+pub(crate) mod target;
 mod trial;
 pub(crate) mod writer;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use crate::agent::bot::bound_keys::BoundKeys;
 use crate::agent::credential::identity::Identity;
 use crate::agent::destination::kubernetes_secret::SecretClient;
-use crate::agent::destination::writer::DirectoryTarget;
+use crate::agent::destination::target::DirectoryTarget;
 use crate::agent::platform::lock::lock;
 use crate::agent::platform::reminders::RecurringWarnings;
 use directory::DirectoryStorage;

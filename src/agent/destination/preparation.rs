@@ -13,9 +13,10 @@ use rustix::io::Errno;
 
 use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, LOCK_FILE, WRITE_TEST, tree};
+use crate::agent::destination::error::DestinationError;
 use crate::agent::destination::posix_acl::Acl;
 use crate::agent::destination::readers::{ReaderError, group_id, user_ids};
-use crate::agent::destination::writer::{DestinationError, DirectoryTarget};
+use crate::agent::destination::target::DirectoryTarget;
 use crate::config::file_names::{SSH_CONFIG_FILES, is_reserved_name};
 use crate::config::{self, AclMode};
 

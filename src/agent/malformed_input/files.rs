@@ -13,7 +13,7 @@ use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::pem::pem_encode;
 use crate::agent::credential::ssh_cert;
 use crate::agent::credential::x509::{self, UserCert};
-use crate::agent::destination::writer::DirectoryTarget;
+use crate::agent::destination::target::DirectoryTarget;
 use crate::agent::platform::Clock;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::recordings::{copy_recorded_directory, recorded};

@@ -13,7 +13,7 @@ use crate::agent::credential::identity::{Identity, SignedCerts};
 use crate::agent::credential::identity_file;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::x509;
-use crate::agent::destination::writer::DirectoryTarget;
+use crate::agent::destination::target::DirectoryTarget;
 use crate::agent::platform::Clock;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::recordings::{recorded, recorded_response};

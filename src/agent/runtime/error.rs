@@ -218,11 +218,11 @@ mod tests {
     use crate::agent::bot::join::JoinError;
     use crate::agent::bot::renewal::JoinReason;
     use crate::agent::destination::directory::DirectoryError;
+    use crate::agent::destination::error::DestinationError;
     use crate::agent::destination::kubernetes_secret::{
         KubeconfigProblem, KubernetesClusterError, KubernetesSecretError,
     };
     use crate::agent::destination::readers::ReaderError;
-    use crate::agent::destination::writer::DestinationError;
     use crate::agent::service::lookup::LookupError;
     use crate::agent::service::svid::SvidError;
 

@@ -13,7 +13,7 @@ use crate::agent::bot::bound_keys::new_bound_key;
 use crate::agent::bot::renewal::RenewalError;
 use crate::agent::bot::storage::StorageError;
 use crate::agent::credential::keys::{KeyError, KeyPair};
-use crate::agent::destination::writer::WriteTarget;
+use crate::agent::destination::target::WriteTarget;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::tasks::run_blocking;
 use crate::agent::teleport::discovery;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::error::AgentError;
 use crate::agent::bot::renewal::preflight::OutputDestinationError;
-use crate::agent::destination::writer::{DestinationWriter, WriteTarget};
+use crate::agent::destination::target::WriteTarget;
+use crate::agent::destination::writer::DestinationWriter;
 use crate::agent::platform::reminders::RecurringWarnings;
 use crate::agent::platform::{Clock, Environment};
 use crate::agent::service::application::ApplicationOutput;

@@ -9,7 +9,7 @@ use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
 use crate::agent::credential::ssh_cert::SshCertError;
 use crate::agent::credential::x509::X509Error;
-use crate::agent::destination::writer::DestinationError;
+use crate::agent::destination::error::DestinationError;
 use crate::agent::net::web::HttpError;
 use crate::agent::platform::Hint;
 use crate::agent::teleport::api_error::ApiError;

@@ -91,11 +91,7 @@ impl Output {
         bot_identity: &Identity,
         context: &IssueContext<'_>,
     ) -> Result<SystemTime, OutputError> {
-        let prepare = |destination: &DestinationWriter| {
-            destination.test_reader_access()?;
-            destination.recover_and_test()
-        };
-        self.destination.run_blocking(context.file_work, prepare).await?;
+        self.destination.run_blocking(context.file_work, DestinationWriter::prepare).await?;
         let directory = self.destination.directory();
         let issuer = Issuer::new(&self.settings, directory, bot_client, bot_identity, context);
         let FileSet { files, earlier, not_after } = match &self.kind {

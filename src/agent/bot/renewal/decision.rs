@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
     use crate::agent::bot::storage::Storage;
-    use crate::agent::destination::writer::DirectoryTarget;
+    use crate::agent::destination::target::DirectoryTarget;
     use crate::agent::platform::Clock;
     use crate::agent::platform::reminders::RecurringWarnings;
     use crate::agent::recordings::copy_recorded_directory;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use crate::agent::destination::writer::{DestinationError, DestinationWriter};
+use crate::agent::destination::error::DestinationError;
+use crate::agent::destination::writer::DestinationWriter;
 use crate::agent::platform::Hint;
 use crate::agent::platform::tasks::UninterruptibleWork;
 
@@ -92,7 +93,6 @@ fn remove_test_files(destination: &DestinationWriter) -> Result<(), DestinationE
 }
 
 fn test(destination: &DestinationWriter, files: &[&str]) -> Result<(), DestinationError> {
-    destination.test_reader_access()?;
-    destination.recover_and_test()?;
+    destination.prepare()?;
     destination.test_set(files)
 }

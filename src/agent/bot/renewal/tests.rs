@@ -1,5 +1,6 @@
 use super::*;
-use crate::agent::destination::writer::{DestinationWriter, DirectoryTarget, WriteTarget};
+use crate::agent::destination::target::{DirectoryTarget, WriteTarget};
+use crate::agent::destination::writer::DestinationWriter;
 use crate::agent::net::route::Route;
 use crate::agent::platform::Environment;
 use crate::agent::recordings::{copy_recorded_directory, recorded};

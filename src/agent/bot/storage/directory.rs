@@ -37,7 +37,7 @@ use crate::agent::destination::atomic_write::Recovery;
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle, StorageLock};
 use crate::agent::destination::readers::ReaderAccess;
 use crate::agent::destination::reservation::Reservation;
-use crate::agent::destination::writer::DirectoryTarget;
+use crate::agent::destination::target::DirectoryTarget;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::lock::lock;
 use crate::agent::platform::reminders::RecurringWarnings;

@@ -6,8 +6,8 @@ use crate::agent::bot::bound_keys::BoundKeysError;
 use crate::agent::credential::identity::IdentityError;
 use crate::agent::credential::keys::KeyError;
 use crate::agent::destination::directory::DirectoryError;
+use crate::agent::destination::error::DestinationError;
 use crate::agent::destination::kubernetes_secret::KubernetesSecretError;
-use crate::agent::destination::writer::DestinationError;
 use crate::agent::platform::Hint;
 
 /// The bot's storage cannot be read or written.

@@ -1,11 +1,17 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::PathBuf;
 
 use serde_json::json;
 
 use super::*;
-use crate::agent::destination::posix_acl::{Acl, ReaderId};
+use crate::agent::destination::directory::DirectoryError;
+use crate::agent::destination::posix_acl::{Acl, AclProblem, ReaderId};
+use crate::agent::destination::readers::ReaderError;
+use crate::agent::destination::target::DirectoryTarget;
+use crate::agent::platform::Clock;
 use crate::agent::platform::regular_file::Obstacle;
+use crate::config;
 
 fn files(content: &str) -> Vec<NewFile> {
     ["key", "cockroach/node.key"].map(|name| (name.to_owned(), content.as_bytes().to_vec())).to_vec()
@@ -24,7 +30,7 @@ fn with_target(target: WriteTarget) -> DestinationWriter {
 }
 
 fn write(writer: &DestinationWriter, content: &str) {
-    writer.recover_and_test().unwrap();
+    writer.prepare().unwrap();
     writer.write(files(content), &EarlierFiles::default()).unwrap();
 }
 
@@ -75,7 +81,7 @@ fn files_that_must_not_remain_are_removed_however_they_were_written() {
         assert!(fs::symlink_metadata(&old).is_err(), "{first}, {second}");
         assert!(link.is_symlink(), "the agent did not create the link");
         // Nothing brings the file back.
-        after.recover_and_test().unwrap();
+        after.prepare().unwrap();
         write(&after, "3");
         write(&before, "4");
         assert!(fs::symlink_metadata(&old).is_err(), "{first}, {second}");
@@ -99,7 +105,7 @@ fn a_trial_of_a_directory_leaves_nothing_and_does_not_outlive_a_crash() {
     let writer = writer(root.path(), &json!({}));
     let entries = || fs::read_dir(root.path()).unwrap().count();
     for _ in 0..2 {
-        writer.recover_and_test().unwrap();
+        writer.prepare().unwrap();
         let before = entries();
         writer.test_set(&[]).unwrap();
         assert_eq!(entries(), before + 1, "the space is still used");
@@ -116,7 +122,7 @@ fn a_trial_of_another_users_directory_leaves_an_empty_file() {
     let root = tempfile::tempdir().unwrap();
     let path = foreign_directory(&root);
     let writer = writer(&path, &json!({}));
-    writer.recover_and_test().unwrap();
+    writer.prepare().unwrap();
     writer.test_set(&[]).unwrap();
     writer.remove_test_files();
     assert_eq!(fs::metadata(path.join(".write-test")).unwrap().len(), 0);
@@ -178,7 +184,7 @@ fn a_directory_that_was_the_agents_and_now_belongs_to_another_user_gets_no_keys(
     fs::rename(&path, root.path().join("moved")).unwrap();
     fs::create_dir(&path).unwrap();
     chown(&path, Some(1), None).unwrap();
-    for result in [writer.recover_and_test(), writer.write(files("2"), &EarlierFiles::default())] {
+    for result in [writer.prepare(), writer.write(files("2"), &EarlierFiles::default())] {
         match result.unwrap_err() {
             DestinationError::Directory(DirectoryError::OwnerChanged { path: refused, owner: 1 }) => {
                 assert_eq!(refused, path);
@@ -306,7 +312,7 @@ fn after_every_renewal_exactly_the_readers_have_access_to_every_file() {
     set_acl(&path, 7);
     let settings = json!({ "acls": "required", "readers": [{ "user": "7" }, { "group": "8" }] });
     let writer = writer(&path, &settings);
-    writer.test_reader_access().unwrap();
+    writer.prepare().unwrap();
     let expected = Acl::for_file(&[ReaderId::User(7), ReaderId::Group(8)].into());
     for content in ["1", "2"] {
         write(&writer, content);
@@ -360,13 +366,13 @@ fn an_unknown_reader_is_an_error_if_acls_are_required_and_is_skipped_otherwise()
     let readers = json!([{ "user": "nobody-of-this-name" }]);
     let settings = |acls: &str| json!({ "acls": acls, "readers": readers });
     for result in [
-        writer(root.path(), &settings("required")).test_reader_access(),
+        writer(root.path(), &settings("required")).prepare(),
         writer(root.path(), &settings("required")).write(files("1"), &EarlierFiles::default()),
     ] {
         assert!(matches!(result, Err(DestinationError::Reader(ReaderError::Unknown { .. }))), "{result:?}");
     }
     let optional = writer(root.path(), &settings("try"));
-    optional.test_reader_access().unwrap();
+    optional.prepare().unwrap();
     write(&optional, "1");
     assert_eq!(key(root.path()), "1");
 }
