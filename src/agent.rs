@@ -80,9 +80,9 @@
 #[doc(hidden)]
 pub mod internal {
     pub use super::destination::readers::{group_id, user_ids};
-    pub use super::net::address::is_loopback_url;
     pub use super::net::connection_error::failed_request;
     pub use super::net::http_proxy::HttpProxy;
+    pub use super::net::loopback::is_loopback_url;
     pub use super::net::tls::{web as web_tls, without_roots as tls_without_roots};
     pub use super::net::web::client_builder;
     pub use super::runtime::ssh_proxy::{SshProxy, SshProxyError, SshTarget};

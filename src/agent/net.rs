@@ -3,7 +3,6 @@
 //!
 //! May import `credential` and `platform`; does not know Teleport's APIs. Never retries.
 
-pub(crate) mod address;
 pub(crate) mod auth_route_error;
 pub(crate) mod byte_stream;
 mod certificate_verifier;
@@ -22,6 +21,7 @@ mod keep_alive;
 mod known_protocol;
 pub(crate) mod known_server;
 pub(crate) mod listener;
+pub(crate) mod loopback;
 mod no_proxy;
 mod resolver;
 pub(crate) mod route;

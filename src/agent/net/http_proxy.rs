@@ -7,7 +7,7 @@ use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use url::Url;
 
-use super::address::{host, is_loopback_url};
+use super::loopback::{host, is_loopback_url};
 use super::no_proxy;
 use crate::agent::platform::{Environment, Hint, NotUtf8};
 

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::kubeconfig::MergedKubeconfig;
 use super::parameters::{ClusterCredentials, ConnectionParameters, KubernetesClusterError, read_file};
-use crate::agent::net::address::is_loopback_url;
+use crate::agent::net::loopback::is_loopback_url;
 use crate::agent::net::route::Route;
 use crate::agent::net::tls::{self, KubernetesTrust};
 use crate::agent::net::web::HttpClient;

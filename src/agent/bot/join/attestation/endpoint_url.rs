@@ -6,7 +6,7 @@
 
 use url::{Host, Url};
 
-use crate::agent::net::address::is_loopback_url;
+use crate::agent::net::loopback::is_loopback_url;
 
 const NOT_A_URL: &str = "it is not a URL";
 
