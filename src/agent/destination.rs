@@ -17,5 +17,5 @@ pub(crate) mod readers;
 pub(crate) mod reservation;
 pub(crate) mod staging;
 pub(crate) mod target;
-mod trial;
+mod write_test;
 pub(crate) mod writer;

@@ -14,7 +14,7 @@ use crate::agent::destination::generation::Leftover;
 use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::staging::NewFile;
 use crate::agent::destination::target::DirectoryTarget;
-use crate::agent::destination::trial::TrialSet;
+use crate::agent::destination::write_test::TestSet;
 use crate::agent::platform::error_text::error_line;
 use crate::agent::platform::lock::lock;
 use crate::agent::platform::reminders::RecurringWarnings;
@@ -28,7 +28,7 @@ pub(super) struct DirectoryWriter {
     /// The directory belonged to the agent's user when it was last opened.
     was_owned: AtomicBool,
     /// The set that could not be written the last time.
-    unwritten: Mutex<Option<TrialSet>>,
+    unwritten: Mutex<Option<TestSet>>,
     /// The messages that were logged already and are not repeated.
     logged: Mutex<BTreeSet<String>>,
 }
@@ -81,7 +81,7 @@ impl DirectoryWriter {
         if let Some(set) = unwritten
             && is_owned
         {
-            directory.try_writing_set(&set)?;
+            directory.test_writing_set(&set)?;
             self.remove_test_files();
         }
         Ok(())
@@ -96,9 +96,9 @@ impl DirectoryWriter {
             directory.check_replaceable(names)?;
         }
         if directory.is_owned_by_agent()? {
-            directory.try_writing_set(&TrialSet::usual())?;
+            directory.test_writing_set(&TestSet::usual())?;
         } else {
-            directory.try_writing_in_place()?;
+            directory.test_writing_in_place()?;
         }
         Ok(())
     }
@@ -122,7 +122,7 @@ impl DirectoryWriter {
     pub(super) fn write(&self, files: &[NewFile], removed: &[&str]) -> Result<(), DestinationError> {
         let directory = self.open()?;
         let written = self.write_set(&directory, files, removed);
-        *lock(&self.unwritten) = written.is_err().then(|| TrialSet::like(files));
+        *lock(&self.unwritten) = written.is_err().then(|| TestSet::like(files));
         written?;
         self.warn_leftover(directory.remove_files(removed)?);
         Ok(())

@@ -218,7 +218,7 @@ impl Plan {
         let named = |output: &Output| NamedDestination {
             output: output.settings.name.clone(),
             destination: Arc::clone(output.destination()),
-            files: output.kind.certain_files(),
+            files: output.kind.required_files(),
         };
         self.services.outputs.iter().map(named).collect()
     }

@@ -57,7 +57,7 @@ impl OutputKind {
 
     /// Returns the names of files that each set of the output has. It may have more, which depend on the output's settings and on the
     /// cluster.
-    pub(crate) fn certain_files(&self) -> Vec<&'static str> {
+    pub(crate) fn required_files(&self) -> Vec<&'static str> {
         match self {
             Self::Identity(_) | Self::Application(_) | Self::Database(_) | Self::Kubernetes(_) => {
                 [HOST_CA_FILES, OTHER_CA_FILES].concat()
@@ -109,8 +109,8 @@ impl Output {
             return Err(OutputError::AlreadyExpired);
         }
         debug_assert!(
-            self.kind.certain_files().iter().all(|name| files.iter().any(|(written, _)| written == name)),
-            "a file that is certain to be written is missing"
+            self.kind.required_files().iter().all(|name| files.iter().any(|(written, _)| written == name)),
+            "a required file is missing"
         );
         let write = move |destination: &DestinationWriter| destination.write(files, &earlier);
         self.destination.run_blocking(context.file_work, write).await?;

@@ -39,7 +39,7 @@ impl OutputDestinationError {
 pub(crate) struct NamedDestination {
     pub(crate) output: String,
     pub(crate) destination: Arc<DestinationWriter>,
-    /// Files that the output certainly writes.
+    /// The files that each set of the output has.
     pub(crate) files: Vec<&'static str>,
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn test_destinations(
                 removals.spawn(removal.in_current_span());
             }
         }
-        // If a file system does not respond any more, the trial stays there.
+        // If a file system does not respond any more, the files of the test stay there.
         removals.join_all().await;
     }
     failures

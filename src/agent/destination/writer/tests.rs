@@ -100,7 +100,7 @@ fn a_removed_directory_is_created_again() {
 }
 
 #[test]
-fn a_trial_of_a_directory_leaves_nothing_and_does_not_outlive_a_crash() {
+fn a_test_of_a_directory_leaves_nothing_and_does_not_outlive_a_crash() {
     let root = tempfile::tempdir().unwrap();
     let writer = writer(root.path(), &json!({}));
     let entries = || fs::read_dir(root.path()).unwrap().count();
@@ -118,7 +118,7 @@ fn a_trial_of_a_directory_leaves_nothing_and_does_not_outlive_a_crash() {
 
 #[test]
 #[ignore = "needs root"]
-fn a_trial_of_another_users_directory_leaves_an_empty_file() {
+fn a_test_of_another_users_directory_leaves_an_empty_file() {
     let root = tempfile::tempdir().unwrap();
     let path = foreign_directory(&root);
     let writer = writer(&path, &json!({}));

@@ -12,16 +12,16 @@ const FILES: usize = 16;
 /// The size of each file, in bytes. Keys and certificates have a few KiB, lists of CAs of a large cluster more.
 const FILE_SIZE: usize = 8 << 10;
 
-/// The files of a trial.
+/// The files of a test.
 #[derive(Clone, Debug)]
-pub(crate) struct TrialSet {
+pub(crate) struct TestSet {
     /// The size of each file, in bytes.
     sizes: Vec<usize>,
     /// Whether the links to the files have to be created, too. They remain when a set is replaced.
     with_links: bool,
 }
 
-impl TrialSet {
+impl TestSet {
     /// Returns the first set of an output whose files are not known yet.
     pub(crate) fn usual() -> Self {
         Self { sizes: vec![FILE_SIZE; FILES], with_links: true }
@@ -38,14 +38,14 @@ impl DirectoryHandle {
     /// space and inodes until [`recover`](Self::recover) removes them: other outputs may share the file system.
     ///
     /// If this fails, nothing is kept.
-    pub(crate) fn try_writing_set(&self, set: &TrialSet) -> Result<(), DirectoryError> {
+    pub(crate) fn test_writing_set(&self, set: &TestSet) -> Result<(), DirectoryError> {
         let _lock = self.lock_for_update()?;
         self.recover_locked()?;
-        let tried = self.rehearse(&[], &ReaderGrant::default()).and_then(|()| self.stage_trial(set));
-        self.unstage_on_error(tried)
+        let tested = self.rehearse(&[], &ReaderGrant::default()).and_then(|()| self.stage_test_set(set));
+        self.unstage_on_error(tested)
     }
 
-    fn stage_trial(&self, set: &TrialSet) -> Result<(), DirectoryError> {
+    fn stage_test_set(&self, set: &TestSet) -> Result<(), DirectoryError> {
         let staged = self.create_staged_directory()?;
         let contents: Vec<(String, Vec<u8>)> =
             set.sizes.iter().enumerate().map(|(number, size)| (number.to_string(), vec![0; *size])).collect();
@@ -64,7 +64,7 @@ impl DirectoryHandle {
 
     /// Writes as much as an output does into the test file, and empties it again. For a directory in which files are
     /// written in place.
-    pub(crate) fn try_writing_in_place(&self) -> Result<(), DirectoryError> {
+    pub(crate) fn test_writing_in_place(&self) -> Result<(), DirectoryError> {
         let mut file = self.open_write_test("write the test file")?;
         let written = overwrite(&mut file, &vec![0; FILES * FILE_SIZE]);
         let emptied = file.set_len(0);
