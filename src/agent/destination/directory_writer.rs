@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::agent::destination::directory::{DirectoryError, DirectoryHandle};
 use crate::agent::destination::error::DestinationError;
-use crate::agent::destination::generation::Leftover;
 use crate::agent::destination::permissions::ReaderGrant;
 use crate::agent::destination::staging::NewFile;
 use crate::agent::destination::target::DirectoryTarget;
@@ -74,7 +73,7 @@ impl DirectoryWriter {
         let is_owned = directory.is_owned_by_agent()?;
         if is_owned {
             directory.recover()?;
-            self.warn_leftover(directory.recover_generation_directories()?);
+            self.warn_about_old_files(directory.recover_generation_directories()?);
         }
         directory.test_write()?;
         let unwritten = lock(&self.unwritten).clone();
@@ -124,7 +123,7 @@ impl DirectoryWriter {
         let written = self.write_set(&directory, files, removed);
         *lock(&self.unwritten) = written.is_err().then(|| TestSet::like(files));
         written?;
-        self.warn_leftover(directory.remove_files(removed)?);
+        self.warn_about_old_files(directory.remove_files(removed)?);
         Ok(())
     }
 
@@ -182,7 +181,7 @@ impl DirectoryWriter {
         let reason = if self.target.symlinks == SymlinkMode::Secure {
             "symlinks is secure"
         } else if directory.supports_links()? {
-            self.warn_leftover(directory.write_generation_directory(files, removed, grant)?);
+            self.warn_about_old_files(directory.write_generation_directory(files, removed, grant)?);
             return Ok(());
         } else {
             "the file system does not support links"
@@ -191,7 +190,7 @@ impl DirectoryWriter {
             "replacing files one after the other, because {reason}; a program that reads during a renewal may see files of \
              two versions"
         ));
-        self.warn_leftover(directory.restore_plain_files()?);
+        self.warn_about_old_files(directory.restore_plain_files()?);
         directory.commit(files, grant)
     }
 
@@ -215,8 +214,8 @@ impl DirectoryWriter {
     }
 
     /// Warns about old files that could not be removed.
-    fn warn_leftover(&self, leftover: Leftover) {
-        if let Some(error) = leftover {
+    fn warn_about_old_files(&self, cleanup_error: Option<DirectoryError>) {
+        if let Some(error) = cleanup_error {
             let error = error_line(&error, error.hint().as_ref());
             self.warn(format!("old files remain until a later renewal can remove them: {error}"));
         }

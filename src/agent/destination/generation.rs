@@ -24,7 +24,7 @@
 //! directory. Both are removed at the next start.
 //!
 //! If an old directory cannot be removed, because a file in it is in use, immutable or another user's, the set is
-//! complete anyway: the functions here return the reason as a [`Leftover`], and the next renewal tries again.
+//! complete anyway: the functions here return the reason, or `None` if nothing is left, and the next renewal tries again.
 
 mod layout;
 
@@ -51,9 +51,6 @@ const VISIBLE_TMP: &str = "..link_tmp";
 /// The temporary name of a plain subdirectory that was migrated, until it is removed.
 const MIGRATED_TMP: &str = "..replaced_tmp";
 
-/// Why an old file could not be removed, or not be carried over, although the set is complete. `None` if nothing is left.
-pub(crate) type Leftover = Option<DirectoryError>;
-
 impl DirectoryHandle {
     /// Replaces these files as one set. Carries over the other files of the current generation directory to the next
     /// one, except those in `removed`. A replaced file keeps its mode, group and ACL; a new one has mode 0600.
@@ -62,7 +59,7 @@ impl DirectoryHandle {
         files: &[NewFile],
         removed: &[&str],
         grant: &ReaderGrant,
-    ) -> Result<Leftover, DirectoryError> {
+    ) -> Result<Option<DirectoryError>, DirectoryError> {
         let _lock = self.lock_for_update()?;
         self.recover_locked()?;
         self.remove_stale()?;
@@ -70,7 +67,7 @@ impl DirectoryHandle {
             .apply_to_directory(&self.fd)
             .map_err(|error| self.io_error("give readers access to", ".", error))?;
         let names: BTreeSet<&str> = files.iter().map(|(name, _)| tree::top_level(name)).collect();
-        let mut leftover = self.migrate_plain_files(&names)?;
+        let mut cleanup_error = self.migrate_plain_files(&names)?;
 
         let old_number = self.current_generation_number()?;
         let old = old_number.map(|number| self.open_own_subdirectory(&directory_name(number))).transpose()?;
@@ -93,19 +90,19 @@ impl DirectoryHandle {
         if let Some(old) = old {
             let changed = files.iter().map(|(name, _)| name.as_str()).chain(removed.iter().copied());
             let changed: BTreeSet<&str> = changed.collect();
-            leftover = leftover.or(self.carry_over(&old, &next, |name| !changed.contains(name))?);
+            cleanup_error = cleanup_error.or(self.carry_over(&old, &next, |name| !changed.contains(name))?);
         }
         self.finish_generation_directory(&next, number)?;
         self.restore_links(names)?;
         self.sync()?;
         self.switch_to(number)?;
-        let stale = self.remove_stale().unwrap_or_else(Some);
-        Ok(leftover.or(stale))
+        let last_error = self.remove_stale_at_end();
+        Ok(cleanup_error.or(last_error))
     }
 
     /// Removes the regular files and the agent's own links that have these names. Leaves other links and special files.
-    pub(crate) fn remove_files(&self, names: &[&str]) -> Result<Leftover, DirectoryError> {
-        let mut leftover = None;
+    pub(crate) fn remove_files(&self, names: &[&str]) -> Result<Option<DirectoryError>, DirectoryError> {
+        let mut cleanup_error = None;
         for name in names {
             let is_own = match self.file_type(name)? {
                 Some(FileType::RegularFile) => true,
@@ -117,26 +114,26 @@ impl DirectoryHandle {
             }
             let _lock = self.lock_for_update()?;
             if let Err(error) = tree::remove(&self.fd, *name) {
-                leftover = leftover.or(Some(self.io_error("remove", name, error)));
+                cleanup_error = cleanup_error.or(Some(self.io_error("remove", name, error)));
             }
         }
-        Ok(leftover)
+        Ok(cleanup_error)
     }
 
     /// Removes what a crash left, and restores missing links.
-    pub(crate) fn recover_generation_directories(&self) -> Result<Leftover, DirectoryError> {
+    pub(crate) fn recover_generation_directories(&self) -> Result<Option<DirectoryError>, DirectoryError> {
         let _lock = self.lock_for_update()?;
-        let leftover = self.remove_stale()?;
+        let cleanup_error = self.remove_stale()?;
         if let Some(current) = self.open_current_generation_directory()? {
             let names = self.visible_names(&current)?;
             self.restore_links(names.iter().map(String::as_str))?;
         }
-        Ok(leftover)
+        Ok(cleanup_error)
     }
 
     /// Replaces the links with plain files of the same content, for `symlinks: secure` and for file systems without
     /// links.
-    pub(crate) fn restore_plain_files(&self) -> Result<Leftover, DirectoryError> {
+    pub(crate) fn restore_plain_files(&self) -> Result<Option<DirectoryError>, DirectoryError> {
         let lock = self.lock_for_update()?;
         self.restore_plain_files_locked(&lock)
     }
@@ -145,9 +142,9 @@ impl DirectoryHandle {
     pub(super) fn restore_plain_files_locked(
         &self,
         _lock: &DirectoryLock,
-    ) -> Result<Leftover, DirectoryError> {
-        let leftover = self.remove_stale()?;
-        let Some(number) = self.current_generation_number()? else { return Ok(leftover) };
+    ) -> Result<Option<DirectoryError>, DirectoryError> {
+        let cleanup_error = self.remove_stale()?;
+        let Some(number) = self.current_generation_number()? else { return Ok(cleanup_error) };
         let current = self.open_own_subdirectory(&directory_name(number))?;
         for name in self.visible_names(&current)? {
             if self.is_own_link(&name)? {
@@ -157,7 +154,7 @@ impl DirectoryHandle {
         }
         self.sync()?;
         self.remove_tree(CURRENT)?;
-        Ok(self.remove_stale().unwrap_or_else(Some))
+        Ok(self.remove_stale_at_end())
     }
 
     /// Returns true if generation directories can be used: there is one already, or the file system supports symbolic
@@ -183,11 +180,19 @@ impl DirectoryHandle {
         }
     }
 
+    /// Like [`remove_stale`](Self::remove_stale), after the set is complete: any error only means that something is left.
+    fn remove_stale_at_end(&self) -> Option<DirectoryError> {
+        match self.remove_stale() {
+            Ok(cleanup_error) => cleanup_error,
+            Err(error) => Some(error),
+        }
+    }
+
     /// Removes generation directories that no link leads to, and temporary entries that were not renamed.
-    fn remove_stale(&self) -> Result<Leftover, DirectoryError> {
+    fn remove_stale(&self) -> Result<Option<DirectoryError>, DirectoryError> {
         let current = self.current_generation_number()?;
         let entries = tree::entries(&self.fd).map_err(|error| self.io_error("list", ".", error))?;
-        let mut leftover = None;
+        let mut cleanup_error = None;
         for (name, file_type) in entries {
             let is_stale = directory_number(&name).is_some_and(|number| Some(number) != current);
             if !is_stale && ![CURRENT_TMP, VISIBLE_TMP, MIGRATED_TMP].contains(&name.as_str()) {
@@ -200,15 +205,15 @@ impl DirectoryHandle {
                 Ok(())
             };
             if let Err(error) = is_own.and_then(|()| self.remove_tree(&name)) {
-                leftover = leftover.or(Some(error));
+                cleanup_error = cleanup_error.or(Some(error));
             }
         }
-        Ok(leftover)
+        Ok(cleanup_error)
     }
 
     /// Moves plain files and subdirectories with these names into a generation directory with the same content, and
     /// replaces them with links to it.
-    fn migrate_plain_files(&self, names: &BTreeSet<&str>) -> Result<Leftover, DirectoryError> {
+    fn migrate_plain_files(&self, names: &BTreeSet<&str>) -> Result<Option<DirectoryError>, DirectoryError> {
         let mut plain = BTreeSet::new();
         for name in names {
             match self.file_type(name)? {
@@ -228,10 +233,10 @@ impl DirectoryHandle {
         for name in &plain {
             self.link_into(&next, name).map_err(|error| self.io_error("migrate", name, error))?;
         }
-        let mut leftover = None;
+        let mut cleanup_error = None;
         if let Some(old_number) = old_number {
             let old = self.open_own_subdirectory(&directory_name(old_number))?;
-            leftover = self.carry_over(&old, &next, |name| !plain.contains(tree::top_level(name)))?;
+            cleanup_error = self.carry_over(&old, &next, |name| !plain.contains(tree::top_level(name)))?;
         }
         self.finish_generation_directory(&next, number)?;
         self.sync()?;
@@ -245,8 +250,8 @@ impl DirectoryHandle {
             self.link_visible(name)?;
         }
         self.sync()?;
-        let stale = self.remove_stale().unwrap_or_else(Some);
-        Ok(leftover.or(stale))
+        let last_error = self.remove_stale_at_end();
+        Ok(cleanup_error.or(last_error))
     }
 
     /// Hard-links a plain file, or every file of a plain subdirectory, into the next generation directory.
@@ -273,9 +278,9 @@ impl DirectoryHandle {
         old: &OwnedFd,
         next: &OwnedFd,
         is_kept: impl Fn(&str) -> bool,
-    ) -> Result<Leftover, DirectoryError> {
+    ) -> Result<Option<DirectoryError>, DirectoryError> {
         let names = tree::files(old).map_err(|error| self.io_error("list", CURRENT, error))?;
-        let mut leftover = None;
+        let mut cleanup_error = None;
         for name in names.iter().filter(|name| is_kept(name)) {
             match tree::hard_link(old, name, next, name) {
                 Ok(()) => {}
@@ -285,12 +290,14 @@ impl DirectoryHandle {
                     Err(RegularFileError::Io(error)) if error.kind() != io::ErrorKind::PermissionDenied => {
                         return Err(self.io_error("carry over", name, error));
                     }
-                    Err(error) => leftover = leftover.or(Some(self.file_error("carry over", name, error))),
+                    Err(error) => {
+                        cleanup_error = cleanup_error.or(Some(self.file_error("carry over", name, error)));
+                    }
                 },
                 Err(error) => return Err(self.io_error("carry over", name, error)),
             }
         }
-        Ok(leftover)
+        Ok(cleanup_error)
     }
 
     /// Copies a file of the old generation directory into the next one, with its permissions.

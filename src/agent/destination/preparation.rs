@@ -95,7 +95,7 @@ pub fn prepare_directory(
     handle.recover_locked()?;
     if handle.open_current_generation_directory()?.is_some() {
         // The owner and the ACL of what cannot be removed now do not matter: the agent removes it.
-        let _leftover = handle.restore_plain_files_locked(&lock)?;
+        let _cleanup_error = handle.restore_plain_files_locked(&lock)?;
     }
     // A run that was interrupted has given files to the owner, but not the directory.
     let [agent, root, previous_owner] = handle.trusted_owners()?;
