@@ -102,11 +102,7 @@ pub(in crate::agent) fn in_parent<T, E: From<Errno>>(
     name: &str,
     work: impl FnOnce(&OwnedFd, &str) -> Result<T, E>,
 ) -> Result<T, E> {
-    match split(name) {
-        (_, file) if file.contains('/') => Err(Errno::INVAL.into()),
-        (None, file) => work(directory, file),
-        (Some(subdirectory), file) => work(&open(directory, subdirectory)?, file),
-    }
+    in_parent_with(directory, name, |directory, name| open(directory, name), work)
 }
 
 /// Like [`in_parent`], but creates a missing subdirectory.
@@ -115,10 +111,20 @@ pub(in crate::agent) fn in_created_parent<T, E: From<Errno>>(
     name: &str,
     work: impl FnOnce(&OwnedFd, &str) -> Result<T, E>,
 ) -> Result<T, E> {
+    in_parent_with(directory, name, open_or_create, work)
+}
+
+/// Does the work of [`in_parent`], with a function that opens a subdirectory.
+fn in_parent_with<T, E: From<Errno>>(
+    directory: &OwnedFd,
+    name: &str,
+    open: impl FnOnce(&OwnedFd, &str) -> Result<OwnedFd, Errno>,
+    work: impl FnOnce(&OwnedFd, &str) -> Result<T, E>,
+) -> Result<T, E> {
     match split(name) {
         (_, file) if file.contains('/') => Err(Errno::INVAL.into()),
         (None, file) => work(directory, file),
-        (Some(subdirectory), file) => work(&open_or_create(directory, subdirectory)?, file),
+        (Some(subdirectory), file) => work(&open(directory, subdirectory)?, file),
     }
 }
 
