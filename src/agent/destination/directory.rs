@@ -9,15 +9,15 @@ mod error;
 mod lock;
 mod lock_holder;
 mod own_files;
+pub(in crate::agent) mod storage_lock;
 pub(in crate::agent) mod tree;
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use create::OpenError;
@@ -31,13 +31,9 @@ use crate::agent::platform::regular_file::{self, Obstacle, RegularFileError};
 use crate::agent::platform::{Exposure, Hint};
 use crate::config::SymlinkMode;
 
-/// How long to wait for the lock of a storage.
-const STORAGE_LOCK_WAIT: Duration = Duration::from_millis(500);
 /// An empty file that the agent opens for writing before it requests credentials, to test whether files can be written.
 /// It is never removed.
 pub(in crate::agent::destination) const WRITE_TEST: &str = ".write-test";
-/// The file that both this agent and the Go agent lock.
-pub(crate) const STORAGE_LOCK_FILE: &str = "lock";
 /// The largest file that the agent reads, in bytes: much more than it ever writes.
 pub(in crate::agent::destination) const READ_LIMIT: u64 = 4 << 20;
 
@@ -46,19 +42,6 @@ pub(in crate::agent::destination) const READ_LIMIT: u64 = 4 << 20;
 pub(crate) struct DirectoryHandle {
     pub(super) fd: OwnedFd,
     path: PathBuf,
-}
-
-/// The lock on a storage directory, held until dropped.
-#[derive(Debug)]
-pub(crate) struct StorageLock(OwnedFd);
-
-impl StorageLock {
-    /// Returns whether this is the lock of a directory.
-    pub(crate) fn is_of(&self, directory: &DirectoryHandle) -> bool {
-        let held = rustix::fs::fstat(&self.0);
-        let found = rustix::fs::statat(&directory.fd, STORAGE_LOCK_FILE, AtFlags::SYMLINK_NOFOLLOW);
-        held.is_ok_and(|held| found.is_ok_and(|found| is_same_file(&held, &found)))
-    }
 }
 
 fn is_same_file(one: &Stat, other: &Stat) -> bool {
@@ -177,26 +160,6 @@ impl DirectoryHandle {
     /// Returns true if the directory belongs to the user that the agent runs as.
     pub(crate) fn is_owned_by_agent(&self) -> Result<bool, DirectoryError> {
         Ok(self.owner()? == rustix::process::geteuid().as_raw())
-    }
-
-    /// Takes an exclusive `flock(2)` on the file `lock`, as the Go agent does. Waits up to [`STORAGE_LOCK_WAIT`]: an agent may be
-    /// about to end, and a program that another thread starts holds a copy of the lock until it runs.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`DirectoryError::Locked`] if another agent holds it.
-    pub(crate) fn lock_storage(&self) -> Result<StorageLock, DirectoryError> {
-        let file = self.open_to_lock(STORAGE_LOCK_FILE)?;
-        let started = Instant::now();
-        loop {
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(StorageLock(file.into())),
-                Err(Errno::WOULDBLOCK) if started.elapsed() < STORAGE_LOCK_WAIT => {}
-                Err(Errno::WOULDBLOCK) => return Err(DirectoryError::Locked(self.path.clone())),
-                Err(error) => return Err(self.io_error("lock", STORAGE_LOCK_FILE, error)),
-            }
-            lock::pause(lock::POLL);
-        }
     }
 
     /// Fsyncs the directory, which makes created, renamed and removed entries durable.
@@ -343,16 +306,5 @@ mod tests {
         assert!(directory.read("key").is_err());
         assert!(directory.write_marker("key", b"x").is_err());
         assert_eq!(std::fs::read_to_string(root.path().join("target")).unwrap(), "secret");
-    }
-
-    #[test]
-    fn only_one_agent_can_lock_a_storage() {
-        let root = tempfile::tempdir().unwrap();
-        let [first, second] =
-            [0, 1].map(|_| DirectoryHandle::open(root.path(), SymlinkMode::TrySecure).unwrap());
-        let lock = first.lock_storage().unwrap();
-        assert!(matches!(second.lock_storage(), Err(DirectoryError::Locked(path)) if path == root.path()));
-        drop(lock);
-        second.lock_storage().unwrap();
     }
 }

@@ -139,7 +139,7 @@ pub(super) fn encode_all(
 mod tests {
     use super::*;
     use crate::agent::bot::bound_keys::BOUND_KEY_FILES;
-    use crate::agent::destination::directory::STORAGE_LOCK_FILE;
+    use crate::agent::destination::directory::storage_lock::STORAGE_LOCK_FILE;
     use crate::config::file_names::STORAGE_FILES;
 
     #[test]
