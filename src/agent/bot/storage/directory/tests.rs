@@ -6,6 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
+use crate::agent::credential::keys::KeyPair;
 use crate::agent::platform::Clock;
 use crate::agent::recordings::copy_recorded_directory;
 
@@ -99,4 +100,22 @@ fn a_directory_that_is_mounted_once_more_is_not_marked_as_used_elsewhere() {
     storage.move_to(&mut lock(&storage.open), again).unwrap();
     let stored = storage.load().unwrap().unwrap();
     assert!(!stored.renewal_pending && !stored.used_elsewhere);
+}
+
+#[test]
+fn key_pairs_that_cannot_be_read_are_not_forgotten() {
+    let (root, storage, stored) = recorded_storage();
+    let path = root.path().join("storage");
+    let mut keys = BoundKeys::default();
+    keys.add(Arc::new(KeyPair::generate().unwrap()), std::time::UNIX_EPOCH);
+    storage.save_keys(&keys).unwrap();
+    let history = path.join(BOUND_KEY_FILES[2]);
+    fs::remove_file(&history).unwrap();
+    fs::create_dir(&history).unwrap();
+    storage.load().unwrap();
+    storage.load_keys().unwrap_err();
+    // The agent saves what it knows in the new directory.
+    fs::rename(&path, root.path().join("previous")).unwrap();
+    assert_eq!(storage.load().unwrap().unwrap().identity.user.der, stored.identity.user.der);
+    assert_eq!(storage.load_keys().unwrap().encode().unwrap(), keys.encode().unwrap());
 }
