@@ -14,6 +14,13 @@ use crate::yaml;
 const OWN_KEYS: [&str; 6] =
     ["onboarding", "proxy_server", "auth_server", "join_uri", "storage", "destinations"];
 
+/// The keys of a ConfigMap or a Secret that contain files as text.
+const KEYS_OF_DATA: [&str; 2] = ["data", "stringData"];
+
+/// Values of the chart that become part of the configuration, next to `tbotConfig`.
+const CHART_VALUES: [&str; 6] =
+    ["clusterName", "teleportProxyAddress", "teleportAuthAddress", "token", "services", "outputs"];
+
 /// The pointer to the kind of a manifest or resource.
 pub(super) const KIND: &str = "/kind";
 
@@ -40,6 +47,7 @@ pub(super) fn recognise(document: &Value, text: Option<&str>) -> Option<Diagnost
         true => chart_values(map).or_else(|| other_program(map)),
         false => chart_values(map)
             .or_else(|| manifest(map))
+            .or_else(|| chart(map))
             .or_else(|| chart_of_another_chart(map))
             .or_else(|| configuration_of_machine(map))
             .or_else(|| single_service(map))
@@ -65,9 +73,10 @@ fn help_for_documents(text: &str) -> Option<String> {
         }
         let map = yaml::parse(&std::mem::take(&mut document)).ok().map(|parsed| parsed.value);
         let map = map.as_ref().and_then(Value::as_object);
-        if map.is_some_and(|map| map.contains_key("data") && below_another_key(map).is_some()) {
+        let block = map.and_then(below_another_key).filter(|block| KEYS_OF_DATA.contains(&block.key));
+        if let Some(OtherDocument { key, .. }) = block {
             return Some(format!(
-                "the configuration is a value under `data` of the document that starts on line {first_line}: write it to a \
+                "the configuration is a value under `{key}` of the document that starts on line {first_line}: write it to a \
                  separate file"
             ));
         }
@@ -88,19 +97,44 @@ fn chart_values(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
     let keys = ["tbotConfig", "teleportProxyAddress", "teleportAuthAddress", "clusterName"];
     let key = keys.into_iter().find(|key| map.contains_key(*key))?;
     let help = match map.get("tbotConfig") {
-        Some(Value::Object(_)) => {
+        Some(Value::Object(own))
+            if has_address(own) && !CHART_VALUES.iter().any(|key| map.get(*key).is_some_and(is_set)) =>
+        {
             "the configuration is what is under `tbotConfig`: write it to a separate file without this key"
         }
+        Some(value) if contains_block(value) => HELP_FOR_BLOCK,
         _ => "the chart makes the configuration from them: `helm template` prints it in a ConfigMap",
     };
     Some(OtherDocument { key, what: "a file with values for the Helm chart", help })
+}
+
+fn has_address(config: &Map<String, Value>) -> bool {
+    ["proxy_server", "auth_server", "join_uri"].iter().any(|key| config.contains_key(*key))
+}
+
+/// Returns whether a value of a chart is not empty.
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(string) => !string.is_empty(),
+        Value::Array(entries) => !entries.is_empty(),
+        _ => true,
+    }
 }
 
 /// Recognises a manifest of Kubernetes, or a resource of Teleport.
 fn manifest(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
     let kind = map.get("kind")?.as_str()?;
     let (what, help) = match (map.contains_key("apiVersion"), kind) {
-        (true, "ConfigMap" | "Secret") => (
+        (true, "Secret") if map.contains_key("stringData") => (
+            "a manifest for Kubernetes",
+            "the configuration is a value under `stringData`: write it to a separate file",
+        ),
+        (true, "Secret") => (
+            "a manifest for Kubernetes",
+            "the configuration is a value under `data`: decode it from base64, and write it to a separate file",
+        ),
+        (true, "ConfigMap") => (
             "a manifest for Kubernetes",
             "the configuration is a value under `data`: write it to a separate file",
         ),
@@ -112,6 +146,21 @@ fn manifest(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
     };
     Some(OtherDocument { key: "kind", what, help })
 }
+
+/// Recognises the `Chart.yaml` of a Helm chart, which can have a `type: application`, as a service has.
+fn chart(map: &Map<String, Value>) -> Option<OtherDocument<'static>> {
+    let is_chart = ["apiVersion", "name", "version"].iter().all(|key| map.contains_key(*key));
+    is_chart.then_some(OtherDocument {
+        key: "apiVersion",
+        what: "the `Chart.yaml` of a Helm chart",
+        help: CHECK_PATH,
+    })
+}
+
+const CHECK_PATH: &str = "check the path of the file; `tbot configure` prints a configuration";
+
+const HELP_FOR_BLOCK: &str =
+    "write the block to a separate file, without the key above it and the indentation";
 
 const SEPARATE_FILE: &str = "write a separate file for tbot; `tbot configure` prints one";
 
@@ -143,7 +192,7 @@ fn below_another_key(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
             return Some(OtherDocument {
                 key,
                 what: "a file that contains a configuration as a block of text",
-                help: "write the block to a separate file, without the key above it and the indentation",
+                help: HELP_FOR_BLOCK,
             });
         }
         let inner = value.as_object()?;
@@ -171,7 +220,7 @@ fn other_program(map: &Map<String, Value>) -> Option<OtherDocument<'_>> {
     (!is_own_version && map.iter().all(is_foreign)).then_some(OtherDocument {
         key,
         what: "a file of another program",
-        help: "check the path of the file; `tbot configure` prints a configuration",
+        help: CHECK_PATH,
     })
 }
 
