@@ -195,7 +195,7 @@ impl LoadOutcome {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// Determines the format version of the file. A file without a version that has keys of version 2 is reported, and
+    /// Determines the format version of the file. A file without a known version that has keys of version 2 is reported, and
     /// then read as version 2.
     fn format_version(&mut self) -> Option<FormatVersion> {
         if self.repaired.is_stand_in(&Pointer::root().key("version"))
@@ -212,21 +212,21 @@ impl LoadOutcome {
                 let written = written.map_or_else(String::new, |version| format!(" `{version}`"));
                 let stray = StrayCharacter::find(version)
                     .map_or_else(String::new, |found| format!("; it contains {found}"));
-                self.report_version(format!("unknown version{written}{stray}"));
-                None
+                let message = format!("unknown version{written}{stray}");
+                let is_version_2 =
+                    matches!(version.to_ascii_lowercase().as_str(), "2" | "v2" | "2.0" | "v2.0");
+                self.report_version(message, is_version_2)
             }
-            Some(Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
-                self.report_version("`version` is not a string".to_owned());
-                None
+            Some(version @ (Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_))) => {
+                let is_version_2 = version.as_f64() == Some(2.0);
+                self.report_version("`version` is not a string".to_owned(), is_version_2)
             }
             None if self.misspells_version_2() => Some(FormatVersion::V2),
             Some(Value::String(_) | Value::Null) | None if self.file.get("destinations").is_some() => {
                 Some(FormatVersion::V1)
             }
             Some(Value::String(_) | Value::Null) | None => {
-                let version_2_key =
-                    ["services", "outputs"].into_iter().find(|key| self.file.get(key).is_some());
-                let Some(key) = version_2_key else { return Some(FormatVersion::V1) };
+                let Some(key) = self.key_of_version_2() else { return Some(FormatVersion::V1) };
                 let (message, help) = if self.file.get("version").is_some() {
                     (format!("version 1 has no `{key}`"), "write `version: v2`")
                 } else {
@@ -256,12 +256,23 @@ impl LoadOutcome {
         self.file.as_object().is_some_and(|map| map.iter().any(says_so))
     }
 
-    fn report_version(&mut self, message: String) {
+    /// Reports a version that does not exist. The file is then read as version 2 if it means that version or has keys of it.
+    fn report_version(&mut self, message: String, is_version_2: bool) -> Option<FormatVersion> {
         self.version = FormatVersion::V2;
         self.report(
             Diagnostic::new(Code::UnknownVersion, Target::Value(Pointer::root().key("version")), message)
                 .with_help("write `version: v2`"),
         );
+        if !is_version_2 && self.key_of_version_2().is_none() {
+            return None;
+        }
+        self.assume_version_2();
+        Some(FormatVersion::V2)
+    }
+
+    /// Returns a key of the file that only version 2 has.
+    fn key_of_version_2(&self) -> Option<&'static str> {
+        ["services", "outputs"].into_iter().find(|key| self.file.get(key).is_some())
     }
 
     fn merge(&mut self, overrides: &[Override], options: &LoadOptions) {
