@@ -16,13 +16,19 @@ pub(super) struct Conversion {
     pub(super) moved: Vec<(Pointer, Pointer)>,
     /// The parts that could not be converted. Pointers refer to version 1.
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// The templates that cannot be used for the type of their destination. Pointers refer to version 1.
+    pub(super) refused: Vec<Pointer>,
 }
 
 /// Converts the value of a file, which `config` is deserialized from. Parts that cannot be converted are reported and
 /// left out.
 pub(super) fn convert(file: &Value, config: &ConfigV1) -> Conversion {
-    let mut conversion =
-        Conversion { value: json!({ "version": "v2" }), moved: Vec::new(), diagnostics: Vec::new() };
+    let mut conversion = Conversion {
+        value: json!({ "version": "v2" }),
+        moved: Vec::new(),
+        diagnostics: Vec::new(),
+        refused: Vec::new(),
+    };
 
     for (key, value) in file.as_object().into_iter().flatten() {
         match key.as_str() {
@@ -197,6 +203,7 @@ impl Conversion {
             let allowed: Vec<String> = allowed.iter().map(|name| format!("`{name}`")).collect();
             let help = format!("allowed here: {}", allowed.join(", "));
             self.report(template.pointer.clone(), message, &help);
+            self.refused.push(template.pointer.clone());
         }
     }
 
@@ -240,8 +247,8 @@ impl Conversion {
                 match formats.as_slice() {
                     [] => {}
                     [format] => insert("format", json!(format.name.as_str()), from.key("configs")),
-                    _ => self.report(
-                        from.key("configs"),
+                    [_, second, ..] => self.report(
+                        second.pointer.clone(),
                         "only one of `tls`, `mongo` and `cockroach` can be used",
                         "write a separate destination for each of them",
                     ),

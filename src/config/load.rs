@@ -11,8 +11,8 @@ use super::consequences::Causes;
 use super::disclosure::FileDisclosure;
 use super::load_options::LoadOptions;
 use super::overrides::Override;
-use super::provenance::{Origin, Origins, OverrideSource};
-use super::repair::RepairedParts;
+use super::provenance::{Origin, Origins, OverrideSource, strip_ancestor};
+use super::repair::{RepairedParts, original};
 use super::schema::FormatVersion;
 use super::stray_character::StrayCharacter;
 use super::structure::explain;
@@ -343,17 +343,28 @@ impl LoadOutcome {
                 ),
         );
         let converted = convert_v1::convert(&file, &config);
+        let refused = converted.refused.iter().map(|template| original(&file_origins, template));
+        let refused: Vec<Pointer> = refused.collect();
         self.report_checks(converted.diagnostics, &file_origins);
+        self.drop_keys_of(&refused);
         // A misspelled key was read as the one that it means.
-        let moved = converted.moved.into_iter().map(|(to, from)| match file_origins.of(&from) {
-            Origin::File(original) => (to, original),
-            Origin::Override(_) => (to, from),
-        });
+        let moved = converted.moved.into_iter().map(|(to, from)| (to, original(&file_origins, &from)));
         origins.moved = moved.collect();
         for (to, from) in file_origins.moved {
             origins.moved.entry(to).or_insert(from);
         }
         Some(converted.value)
+    }
+
+    /// Removes what is reported about the keys of templates that cannot be used: they are to be removed, not corrected.
+    fn drop_keys_of(&mut self, templates: &[Pointer]) {
+        let reported = self.diagnostics.iter().filter(|one| one.code == Code::InvalidV1);
+        let reported = reported.filter_map(|one| one.target.pointer().cloned());
+        let reported: Vec<Pointer> = reported.filter(|pointer| templates.contains(pointer)).collect();
+        self.diagnostics.retain(|one| {
+            let pointer = one.target.pointer().filter(|_| one.code == Code::UnknownKey);
+            !pointer.is_some_and(|pointer| reported.iter().any(|at| strip_ancestor(pointer, at).is_some()))
+        });
     }
 
     /// Deserializes a value. Invalid parts are reported and repaired. Returns `None` if the value is still invalid.

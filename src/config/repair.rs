@@ -160,7 +160,8 @@ impl RepairedParts {
     }
 }
 
-fn original(origins: &Origins, pointer: &Pointer) -> Pointer {
+/// Returns the pointer in the file of a value whose pointer may have changed.
+pub(super) fn original(origins: &Origins, pointer: &Pointer) -> Pointer {
     match origins.of(pointer) {
         Origin::File(original) => original,
         Origin::Override(_) => pointer.clone(),
