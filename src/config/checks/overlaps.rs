@@ -226,8 +226,9 @@ fn first_component(name: &str) -> &str {
 pub(super) fn check(config: &Config, services: &[NamedService<'_>], findings: &mut Findings<'_>) {
     let normalizer = Normalizer(findings.options().process.as_ref());
     let storage = config.storage();
-    let services =
-        services.iter().filter_map(|named| Some((named.service.fields().destination()?, Some(named))));
+    let is_run = |named: &&NamedService<'_>| !config.is_oneshot() || named.service.service_type().oneshot;
+    let services = services.iter().filter(is_run);
+    let services = services.filter_map(|named| Some((named.service.fields().destination()?, Some(named))));
     let mut destinations = Destinations::default();
     for (destination, service) in [(&storage, None)].into_iter().chain(services) {
         let Some((key, property)) = normalizer.key(destination) else { continue };
