@@ -55,6 +55,7 @@ mod nested_map;
 mod onboarding;
 mod overlap;
 mod overrides;
+mod placeholder_forms;
 mod provenance;
 mod repair;
 mod scalar;

@@ -1,5 +1,5 @@
 //! Explains why a value does not have the structure of its type: a diagnostic for each violation of the JSON Schema.
-//! Depends on `schema`, `hints` and `diagnostic`. Used only after the serde types have rejected a value.
+//! Depends on `schema`, `hints`, `placeholder_forms` and `diagnostic`. Used only after the serde types have rejected a value.
 
 mod keys;
 mod wrong_type;
@@ -7,6 +7,7 @@ mod wrong_type;
 use serde_json::{Map, Value};
 
 use super::hints;
+use super::placeholder_forms::{FOR_OTHER_PROGRAMS, NOT_FILLED_IN, contains_template};
 use super::repair::Repair;
 use super::schema::{
     FormatVersion, SchemaViolation, ViolatedKeyword, accepts, is_union, locate, locate_branch, resolve,
@@ -16,7 +17,7 @@ use super::stray_character::StrayCharacter;
 use super::v1::ConfigV1;
 use super::v2::Config;
 use super::{strict, vocabulary};
-use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Target};
+use crate::diagnostic::{Code, Diagnostic, MAX_SHOWN, Severity, Target};
 use crate::pointer::Pointer;
 
 /// Checks that a value has the structure that the types of a format version require.
@@ -82,6 +83,13 @@ impl Violation<'_> {
                 let repair = Repair::Replace(self.replaceable());
                 return explained.push(ExplainedViolation { diagnostic: None, repair });
             }
+            ViolatedKeyword::Type | ViolatedKeyword::Enum(_) | ViolatedKeyword::Pattern
+                if self.is_template() =>
+            {
+                self.at_value(Code::Placeholder, NOT_FILLED_IN.to_owned())
+                    .with_severity(Severity::Error)
+                    .with_help("write the real value")
+            }
             ViolatedKeyword::Type => self.with_stray_character(self.wrong_type()),
             ViolatedKeyword::Enum(options) => self.with_stray_character(self.unknown_value(options)),
             ViolatedKeyword::Range => {
@@ -131,6 +139,15 @@ impl Violation<'_> {
             union.is_some_and(is_union)
         };
         parent.filter(is_of_union).unwrap_or_else(|| self.pointer.clone())
+    }
+
+    /// Returns whether the instance is a string with a template that was not filled in. A block of text may be a configuration that
+    /// contains templates, and other programs can fill in those in some properties.
+    fn is_template(&self) -> bool {
+        let Value::String(string) = self.instance else { return false };
+        contains_template(string)
+            && !string.contains('\n')
+            && !self.pointer.tokens().any(|key| FOR_OTHER_PROGRAMS.contains(&key.as_ref()))
     }
 
     fn at_value(&self, code: Code, message: String) -> Diagnostic {

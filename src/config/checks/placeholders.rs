@@ -1,20 +1,17 @@
 //! Finds values that look like a template or a placeholder that was not filled in: in addresses, paths, tokens, CA pins and names.
 //! Depends on `strings`, `provenance` and `diagnostic`.
 
-mod forms;
-
 use std::collections::HashSet;
 
-use self::forms::{contains_template, is_placeholder};
 use super::findings::Findings;
+use crate::config::placeholder_forms::{
+    FOR_OTHER_PROGRAMS, NOT_FILLED_IN, contains_template, is_placeholder,
+};
 use crate::config::provenance::strip_ancestor;
 use crate::config::scalar::Sensitivity;
 use crate::config::strings::ConfigString;
 use crate::diagnostic::{Code, Diagnostic, Severity, Target};
 use crate::pointer::Pointer;
-
-/// Lists and maps of strings with class `identifier` that can contain templates, or code, for other programs.
-const FOR_OTHER_PROGRAMS: [&str; 3] = ["command", "secret_labels", "secret_annotations"];
 
 /// Reports a string of a configuration in version 2 of the format if it is such a value.
 pub(super) fn check(string: &ConfigString<'_>, findings: &mut Findings<'_>) {
@@ -33,8 +30,7 @@ pub(super) fn check(string: &ConfigString<'_>, findings: &mut Findings<'_>) {
     let has_form =
         || pointer.as_str().starts_with("/onboarding/ca_pins/") || string.as_str().starts_with("arn:");
     if is_checked || is_placeholder && has_form() {
-        let message = "this looks like a template or a placeholder that was not filled in";
-        findings.report_value(Code::Placeholder, pointer, message, "write the real value");
+        findings.report_value(Code::Placeholder, pointer, NOT_FILLED_IN, "write the real value");
     }
 }
 
