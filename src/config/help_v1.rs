@@ -8,7 +8,7 @@ use crate::pointer::Pointer;
 /// Replaces the keys in diagnostics about a converted file that have other names in version 1.
 pub(super) fn use_keys_of_version_1(config: &Config, diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {
-        if diagnostic.code == Code::EmptyValue {
+        if matches!(diagnostic.code, Code::EmptyValue | Code::WildcardName) {
             let message = diagnostic.message.replace("`app_name`", "`app`");
             diagnostic.message = message.replace("`path`", "`directory`");
         }

@@ -204,7 +204,7 @@ codes! {
     AddressWithoutPort "address-without-port" Warning Meaning "0.1.0" "An address has no port; 443 is assumed.";
     AddressWithoutHost "address-without-host" Note Meaning "0.1.0" "A tunnel or application proxy listens without a host. 127.0.0.1 is assumed; Teleport's own agent listens on all addresses.";
     BothAddresses    "both-addresses"    Warning Meaning   "0.1.0" "Both a proxy and an auth server are set. `proxy_server` is used.";
-    WildcardName     "wildcard-name"     Warning Meaning   "0.1.0" "The name in a selector contains a `*`. Names are compared exactly, so nothing is selected.";
+    WildcardName     "wildcard-name"     Warning Meaning   "0.1.0" "The name of a resource contains a `*`. Names are compared exactly, so nothing is selected.";
     SameDestination  "same-destination"  Warning Meaning   "0.1.0" "Two services write to the same destination. They write a file of the same name, or to one Kubernetes Secret. An error if one of them is the storage.";
     UnusedBlock      "unused-block"      Warning Meaning   "0.1.0" "A block has no effect. It belongs to another join method. Only a note for an attestor that is not enabled.";
     UnusedAuthorities "unused-authorities" Warning Meaning "0.1.0" "`ca_pins` or `ca_path` has no effect. It applies only to an auth server, and `proxy_server` is set.";

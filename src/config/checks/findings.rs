@@ -52,12 +52,13 @@ impl<'a> Findings<'a> {
     }
 
     /// Reports a pattern in a name that is compared as it is.
-    pub(super) fn check_exact_name(&mut self, parent: &Pointer, name: Option<&Identifier>, help: &str) {
-        if !name.is_some_and(|name| name.as_str().contains('*')) {
+    pub(super) fn check_exact_name(&mut self, parent: &Pointer, key: &str, name: &Identifier, help: &str) {
+        if !name.as_str().contains('*') {
             return;
         }
-        let message = "`name` is compared exactly, and no name contains a `*`, so this selects nothing";
-        let diagnostic = Diagnostic::new(Code::WildcardName, Target::Value(parent.key("name")), message);
+        let message =
+            format!("`{key}` is compared exactly, and no name contains a `*`, so this selects nothing");
+        let diagnostic = Diagnostic::new(Code::WildcardName, Target::Value(parent.key(key)), message);
         self.report(diagnostic.with_help(help).naming(parent.key("labels")));
     }
 

@@ -81,11 +81,14 @@ fn check_selectors(selectors: &[KubernetesSelector], pointer: &Pointer, findings
         let has_name = selector.name.nonempty().is_some();
         let has_labels = selector.labels.as_ref().is_some_and(|labels| !labels.is_empty());
         findings.require_exactly_one(pointer.index(index), &[("name", has_name), ("labels", has_labels)]);
-        findings.check_exact_name(
-            &pointer.index(index),
-            selector.name.as_ref(),
-            r#"write the whole name, or use `labels`: `{"*": "*"}` selects every cluster"#,
-        );
+        if let Some(name) = &selector.name {
+            findings.check_exact_name(
+                &pointer.index(index),
+                "name",
+                name,
+                r#"write the whole name, or use `labels`: `{"*": "*"}` selects every cluster"#,
+            );
+        }
     }
 }
 

@@ -19,19 +19,22 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
             exclude_roles_and_session(agent.delegation_session_id.as_ref(), service, pointer, findings);
         }
         Service::Application(application) => {
-            findings.require_nonempty(pointer, "app_name", application.app_name.as_str());
+            check_app_name(&application.app_name, pointer, findings);
         }
         Service::ApplicationTunnel(tunnel) => {
-            findings.require_nonempty(pointer, "app_name", tunnel.app_name.as_str());
+            check_app_name(&tunnel.app_name, pointer, findings);
         }
         Service::Database(database) => check_database(database, pointer, findings),
         Service::DatabaseTunnel(tunnel) => {
-            findings.require_nonempty(pointer, "service", tunnel.service.as_str());
+            check_database_service(&tunnel.service, pointer, findings);
             findings.require_nonempty(pointer, "database", tunnel.database.as_str());
             findings.require_nonempty(pointer, "username", tunnel.username.as_str());
         }
         Service::Kubernetes(kubernetes) => {
-            findings.require_nonempty(pointer, "kubernetes_cluster", kubernetes.kubernetes_cluster.as_str());
+            let cluster = &kubernetes.kubernetes_cluster;
+            findings.require_nonempty(pointer, "kubernetes_cluster", cluster.as_str());
+            let help = r#"write the whole name, or use `type: kubernetes/v2` with `selectors: [{labels: {"*": "*"}}]`"#;
+            findings.check_exact_name(pointer, "kubernetes_cluster", cluster, help);
             exclude_roles_and_session(kubernetes.delegation_session_id.as_ref(), service, pointer, findings);
         }
         Service::KubernetesV2(kubernetes) => kubernetes::check_v2(kubernetes, pointer, findings),
@@ -188,8 +191,19 @@ fn check_deprecated(service: &Service, pointer: &Pointer, findings: &mut Finding
     findings.deprecated(Target::Value(pointer.key("type")), &message, successor);
 }
 
+fn check_app_name(name: &Identifier, pointer: &Pointer, findings: &mut Findings<'_>) {
+    findings.require_nonempty(pointer, "app_name", name.as_str());
+    let help = "write the whole name; `type: application-proxy` reaches every application";
+    findings.check_exact_name(pointer, "app_name", name, help);
+}
+
+fn check_database_service(name: &Identifier, pointer: &Pointer, findings: &mut Findings<'_>) {
+    findings.require_nonempty(pointer, "service", name.as_str());
+    findings.check_exact_name(pointer, "service", name, "write the whole name");
+}
+
 fn check_database(database: &DatabaseService, pointer: &Pointer, findings: &mut Findings<'_>) {
-    findings.require_nonempty(pointer, "service", database.service.as_str());
+    check_database_service(&database.service, pointer, findings);
     if database.format == Some(DatabaseFormat::Cockroach)
         && matches!(database.destination, Destination::KubernetesSecret(_))
     {

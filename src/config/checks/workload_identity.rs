@@ -24,11 +24,14 @@ pub(super) fn check_selector(
     let has_name = selector.name.nonempty().is_some();
     let has_labels = selector.labels.as_ref().is_some_and(|labels| !labels.is_empty());
     findings.require_exactly_one(pointer.clone(), &[("name", has_name), ("labels", has_labels)]);
-    findings.check_exact_name(
-        &pointer,
-        selector.name.as_ref(),
-        "write the whole name, or `labels` that exactly one workload identity has",
-    );
+    if let Some(name) = &selector.name {
+        findings.check_exact_name(
+            &pointer,
+            "name",
+            name,
+            "write the whole name, or `labels` that exactly one workload identity has",
+        );
+    }
     for (label, values) in selector.labels.iter().flatten() {
         if values.0.is_empty() {
             findings.report_value(
