@@ -88,12 +88,14 @@ impl<'a> Causes<'a> {
     }
 
     /// Returns whether an error may be the reason that all these keys of the top level are missing or incomplete. An unknown
-    /// key may be what is missing if its name contains one of the words.
+    /// key may be what is missing if it is one of these keys in a wrong place, or if its name contains one of the words.
     fn include_cause_of_absence(&self, keys: &[&str], words: &[&str]) -> bool {
         let is_below_key = |pointer: &Pointer| is_below(pointer, keys);
         let is_unknown_key = |pointer: &Pointer| {
-            pointer.last().is_some_and(|name| contains_word(&name, words))
-                && (pointer.tokens().count() == 1 || is_below_key(pointer))
+            pointer.last().is_some_and(|name| {
+                let is_near = pointer.tokens().count() == 1 || is_below_key(pointer);
+                keys.contains(&name.as_ref()) || is_near && contains_word(&name, words)
+            })
         };
         self.repaired.changes().any(is_below_key)
             || self.repaired.removed().any(is_unknown_key)

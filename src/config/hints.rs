@@ -71,6 +71,9 @@ impl<'a> UnknownKeyContext<'a> {
                 "remove it; `join_method: {key}` needs no block, because its rules are in the token"
             );
         }
+        if self.pointer.tokens().next().is_none() && key.starts_with("x-") {
+            return "remove it; an anchor can be at the first use of its value".to_owned();
+        }
         if let Some(list) = self.list_of(key) {
             return format!("use `{list}`, which is a list");
         }
@@ -96,8 +99,8 @@ impl<'a> UnknownKeyContext<'a> {
                 quoted_list(&known)
             );
         }
-        if let Some(place) = self.place_outside_service(key) {
-            return format!("move it {place}, where it applies to the whole agent");
+        if let Some(place) = self.place_outside(key) {
+            return format!("move it {place}");
         }
         if known.is_empty() {
             return match self.pointer.tokens().last() {
@@ -110,19 +113,35 @@ impl<'a> UnknownKeyContext<'a> {
         format!("valid keys here: {}", quoted_list(&known))
     }
 
-    /// Returns where the configuration accepts a key that is written in a service or destination: at the top level, or in
-    /// `onboarding`.
-    fn place_outside_service(&self, key: &str) -> Option<&'static str> {
+    /// Returns where the configuration accepts a key that is written in a service, in a destination or in `onboarding`: at the top
+    /// level, or in `onboarding`.
+    fn place_outside(&self, key: &str) -> Option<&'static str> {
         let tokens: Vec<_> = self.pointer.tokens().collect();
-        let is_entry = matches!(tokens.as_slice(), [list, _] if matches!(list.as_ref(), "services" | "outputs" | "destinations"));
+        let tokens: Vec<&str> = tokens.iter().map(AsRef::as_ref).collect();
+        let is_entry = match tokens.as_slice() {
+            ["services" | "outputs" | "destinations", _] => true,
+            ["onboarding"] | ["onboarding", _] => false,
+            _ => return None,
+        };
         let onboarding = || block_properties(self.schema, &self.schema["properties"]["onboarding"]);
         let is_at_top_level = self.config.get(key).is_some();
-        if !is_entry || is_at_top_level || ["version", "services", "outputs", "destinations"].contains(&key) {
+        let is_of_file = ["version", "services", "outputs", "destinations"].contains(&key);
+        if is_at_top_level || is_of_file && is_entry {
             None
         } else if property_names(Some(self.schema)).contains(&key) {
-            Some("to the top level")
+            Some(if is_entry {
+                "to the top level, where it applies to the whole agent"
+            } else {
+                "to the top level"
+            })
+        } else if !onboarding().contains(&key) {
+            None
         } else {
-            onboarding().contains(&key).then_some("into `onboarding`")
+            Some(if is_entry {
+                "into `onboarding`, where it applies to the whole agent"
+            } else {
+                "into `onboarding`"
+            })
         }
     }
 

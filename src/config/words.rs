@@ -87,6 +87,7 @@ const RESOURCE: &str =
 const USE_TOKEN: &str =
     "use `onboarding: {join_method: ..., token: ...}`; `token` can also be the absolute path of a file";
 const USE_KUBERNETES_SELECTORS: &str = "use `selectors: [{name: <cluster>}]`";
+const NO_TRUST_DOMAIN: &str = "remove it; the name of the cluster is the trust domain";
 const USE_WORKLOAD_SELECTOR: &str = "use `selector: {name: <workload identity>}`";
 
 const fn help(words: &'static [&'static str], help: &'static str) -> Meaning {
@@ -132,7 +133,7 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             help(&["destination"], "indent it below an entry of `services`"),
             help(&["auth_token"], "use `onboarding: {join_method: token, token: ...}`"),
             help(&["join_params"], "use `onboarding: {join_method: ..., token: ...}`"),
-            help(&["join_token", "token_path"], USE_TOKEN),
+            help(&["join_token", "token_path", "token_file"], USE_TOKEN),
             help(
                 &["teleport"],
                 "only the configuration of Teleport itself has this key; write its `proxy_server` at the top level, and its \
@@ -159,7 +160,7 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
                 "write `version: v2`, and an entry of `services` such as \
                  `{type: identity, destination: {type: directory, path: ...}}`",
             ),
-            help(&["join_token", "token_path"], USE_TOKEN),
+            help(&["join_token", "token_path", "token_file"], USE_TOKEN),
             help(
                 &["proxy_server", "insecure", "join_uri", "credential_ttl", "services", "outputs"],
                 "version 1 does not have this key; to use version 2, write `version: v2`, and `services` instead of \
@@ -178,7 +179,7 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             key(&["join_token"], "token"),
             key(&["method"], "join_method"),
             help(
-                &["token_path"],
+                &["token_path", "token_file"],
                 "use `token`, which can be the absolute path of a file; only the block `kubernetes` has `token_path`",
             ),
             help(&["terraform_cloud"], "use `terraform` for the settings of `join_method: terraform_cloud`"),
@@ -249,25 +250,40 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
     (WordPlace::ServiceOfType("ssh_host"), &[key(&["hosts", "hostnames"], "principals")]),
     (
         WordPlace::ServiceOfType("application"),
-        &[help(&["tls"], "use `specific_tls_naming: true` to also write `tls.crt` and `tls.key`")],
+        &[help(&["tls", "format"], "use `specific_tls_naming: true` to also write `tls.crt` and `tls.key`")],
     ),
     (
         WordPlace::ServiceOfType("kubernetes/argo-cd"),
-        &[help(&["destination"], "remove it; this service writes Secrets into the namespace of Argo CD")],
+        &[
+            help(&["destination"], "remove it; this service writes Secrets into the namespace of Argo CD"),
+            key(&["namespace"], "secret_namespace"),
+            key(&["secret_prefix"], "secret_name_prefix"),
+            key(&["annotations"], "secret_annotations"),
+            key(&["context_name_template"], "cluster_name_template"),
+            help(
+                &["labels"],
+                "use `selectors: [{labels: ...}]` to select clusters, or `secret_labels` for the labels of the Secrets",
+            ),
+        ],
     ),
     (WordPlace::ServiceOfType("application-proxy"), &[help(LIFETIMES, "move it into `credential_lifetime`")]),
     (
         WordPlace::ServiceOfType("workload-identity-aws-roles-anywhere"),
         &[help(LIFETIMES, "use `session_duration` and `session_renewal_interval` instead")],
     ),
+    (WordPlace::ServiceOfType("workload-identity-api"), &[help(&["trust_domain"], NO_TRUST_DOMAIN)]),
     (WordPlace::ServiceOfType("kubernetes"), &[key(&["cluster"], "kubernetes_cluster")]),
     (
         WordPlace::ServiceOfType("kubernetes/v2"),
-        &[help(&["kubernetes_cluster", "name_selector"], USE_KUBERNETES_SELECTORS)],
+        &[
+            help(&["kubernetes_cluster", "name_selector"], USE_KUBERNETES_SELECTORS),
+            key(&["cluster_name_template"], "context_name_template"),
+        ],
     ),
     (
         WordPlace::ServiceOfType("workload-identity-x509"),
         &[
+            help(&["trust_domain"], NO_TRUST_DOMAIN),
             help(&["workload_identity"], USE_WORKLOAD_SELECTOR),
             key_with_help(&["selectors"], "selector", "use `selector`, which is a single map"),
         ],
@@ -317,6 +333,7 @@ static WORDS: &[(WordPlace, &[Meaning])] = &[
             help(&["kube", "k8s"], "use `kubernetes/v2`, or `kubernetes` for a single cluster"),
             help(&["k8s/v2"], "use `kubernetes/v2`"),
             help(&["spiffe-x509-svid"], "use `workload-identity-x509`"),
+            help(&["workload-api"], "use `workload-identity-api`"),
             help(&["workload-identity-aws-ra"], "use `workload-identity-aws-roles-anywhere`"),
             help(
                 &["workload-identity"],
