@@ -33,7 +33,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::cli::{Command, MISSING};
+    use crate::cli::{Command, MISSING, service_commands};
 
     fn parse_line(line: &str) -> Result<Cli, Failure> {
         parse(line.split_whitespace().map(OsString::from))
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_error_for_a_missing_command_or_flag_says_what_to_do_instead() {
-        for (name, instead) in MISSING {
+        for (name, instead) in MISSING.iter().chain(corrections::MISTAKEN) {
             let lines = if name.starts_with("--") {
                 vec![
                     format!("tbot {name}"),
@@ -191,6 +191,10 @@ mod tests {
             "tbot start help",
             "tbot start --trace-exporter=a",
             "tbot start -c a.yaml --diag-addr-for-updater=a",
+            "tbot start identity --destination-dir /out",
+            "tbot configure app-tunnel --app a --destination-dir=/out",
+            "tbot start kubernetes/v2 --kubernetes-cluster a",
+            "tbot start workload-api",
             "tbot telemetry preview identity --destination out --format json",
             "tbot telemetry status -c a.yaml identity --format=json",
             "tbot -c /etc/tbot.yaml",
@@ -209,8 +213,12 @@ mod tests {
         `svid` is not a command: use `workload-identity-x509` or `workload-identity-jwt`, which write an SVID, or `workload-identity-api` for a socket
         `spiffe-x509-svid` is not a command: use `workload-identity-x509`
         `help` is not a command here: write `--help` instead
-        there is no flag `--trace-exporter`: use `--debug` to see more of what the agent does
-        there is no flag `--diag-addr-for-updater`: use `--diag-addr`, and check the health of the agent at that address
+        there is no flag `--trace-exporter` here: use `--debug` to see more of what the agent does
+        there is no flag `--diag-addr-for-updater` here: use `--diag-addr`, and check the health of the agent at that address
+        `identity` has no flag `--destination-dir`: use `--destination`
+        `app-tunnel` has no flag `--destination-dir`: remove it; `app-tunnel` writes no files
+        there is no flag `--kubernetes-cluster` here: use the command `kubernetes`, or `kubernetes/v2` with `--name-selector`
+        `workload-api` is not a command: use `workload-identity-api`
         `--format` must precede `identity`: `tbot telemetry preview --format FORMAT identity ...`
         `--format` must precede `identity`: `tbot telemetry status --format FORMAT identity ...`
         no command: to run the agent, use `tbot start -c /etc/tbot.yaml`; `tbot --help` lists the other commands
@@ -218,6 +226,16 @@ mod tests {
         no command: to run the agent, use `tbot start`; `tbot --help` lists the other commands
         ");
         assert!(matches!(parse_line("tbot validte").err(), Some(Failure::CommandLine(_))));
+    }
+
+    #[test]
+    fn a_service_command_has_no_flag_that_replaces_all_services() {
+        for command in service_commands().filter(|command| command.name != "legacy") {
+            let line =
+                format!("tbot start {} {} --destination-dir=/out", command.name, command.command.example);
+            let has_destination = command.flags().any(|flag| flag.name == "destination");
+            assert_eq!(usage_error(&line).ends_with("use `--destination`"), has_destination, "{line}");
+        }
     }
 
     #[test]

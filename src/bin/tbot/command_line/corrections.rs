@@ -13,6 +13,15 @@ use super::command;
 use crate::cli::MISSING;
 use crate::exit::Failure;
 
+/// Flags that only drafts of Teleport's `tbot`, other tools or other commands have, and what to do instead.
+pub(super) const MISTAKEN: &[(&str, &str)] = &[
+    ("--join-token", "use `--token`"),
+    ("--workload-identity", "use `--name-selector`"),
+    ("--workload-identity-name", "use `--name-selector`"),
+    ("--workload-identity-labels", "use `--label-selector`"),
+    ("--kubernetes-cluster", "use the command `kubernetes`, or `kubernetes/v2` with `--name-selector`"),
+];
+
 /// Converts an error of clap about these words, with a better hint if there is one.
 pub(super) fn corrected(error: clap::Error, words: &[OsString]) -> Failure {
     match correction(&error, words) {
@@ -31,7 +40,7 @@ fn correction(error: &clap::Error, words: &[OsString]) -> Option<String> {
     }
     let name = strings(error, ContextKind::InvalidArg).first()?.split('=').next()?;
     match instead_of(name) {
-        Some(instead) => Some(format!("there is no flag `{name}`: {instead}")),
+        Some(instead) => Some(format!("there is no flag `{name}` here: {instead}")),
         None => order_correction(name, words),
     }
 }
@@ -45,6 +54,16 @@ fn order_correction(flag: &str, words: &[OsString]) -> Option<String> {
         let Some(subcommand) = parent.find_subcommand(word) else { continue };
         let has_flag = |arg: &&clap::Arg| arg.get_long() == Some(long);
         if let Some(arg) = parent.get_arguments().find(has_flag) {
+            // It replaces all services, so no service command can follow it.
+            if long == "destination-dir" {
+                let has_destination =
+                    subcommand.get_arguments().any(|arg| arg.get_long() == Some("destination"));
+                let instead = match has_destination {
+                    true => "use `--destination`".to_owned(),
+                    false => format!("remove it; `{word}` writes no files"),
+                };
+                return Some(format!("`{word}` has no flag `{flag}`: {instead}"));
+            }
             let names = arg.get_value_names().filter(|_| arg.get_action().takes_values());
             let value = names.map(|names| format!(" {}", names[0])).unwrap_or_default();
             return Some(format!("`{flag}` must precede `{word}`: `{path} {flag}{value} {word} ...`"));
@@ -110,9 +129,9 @@ fn path_of(parent: &clap::Command, name: &str) -> Option<String> {
     Some(format!("{} {path}", parent.get_name()))
 }
 
-/// Returns what to do instead of a command or flag of Teleport's `tbot`. A flag begins with dashes.
+/// Returns what to do instead of a command or flag that does not exist here. A flag begins with dashes.
 fn instead_of(missing: &str) -> Option<&'static str> {
-    MISSING.iter().find(|(name, _)| *name == missing).map(|(_, instead)| *instead)
+    MISSING.iter().chain(MISTAKEN).find(|(name, _)| *name == missing).map(|(_, instead)| *instead)
 }
 
 /// Removes the tips of clap that have too little in common with what is written: clap suggests `--bot-user` for
