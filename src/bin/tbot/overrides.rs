@@ -48,8 +48,10 @@ property_flags! {
     STATIC_KEY_PATH: "--static-key-path" => "/onboarding/bound_keypair/static_private_key_path",
     DIAG_ADDR: "--diag-addr" => "/diag_addr",
     CERTIFICATE_TTL: "--certificate-ttl" => "/credential_ttl",
+    CREDENTIAL_TTL: "--credential-ttl" => "/credential_ttl",
     RENEWAL_INTERVAL: "--renewal-interval" => "/renewal_interval",
     STORAGE: "--storage" => "/storage",
+    DATA_DIR: "--data-dir" => "/storage",
     DEBUG: "--debug" => "/debug",
     FIPS: "--fips" => "/fips",
     INSECURE: "--insecure" => "/insecure",
@@ -86,7 +88,9 @@ pub(crate) fn overrides(
         registration_secret_path,
         static_key_path,
         storage,
+        data_dir,
         certificate_ttl,
+        credential_ttl,
         renewal_interval,
         oneshot,
         no_oneshot,
@@ -123,17 +127,23 @@ pub(crate) fn overrides(
     ] {
         overrides.string(flag, value.as_deref(), variable)?;
     }
-    for (flag, value) in [(CERTIFICATE_TTL, certificate_ttl), (RENEWAL_INTERVAL, renewal_interval)] {
+    for (flag, value) in [
+        (CERTIFICATE_TTL, certificate_ttl),
+        (CREDENTIAL_TTL, credential_ttl),
+        (RENEWAL_INTERVAL, renewal_interval),
+    ] {
         overrides.string(flag, nonzero(value.as_deref()), None)?;
     }
     let ca_pins: Vec<_> = ca_pins.iter().filter(|pin| !pin.is_empty()).collect();
     if !ca_pins.is_empty() {
         overrides.set(CA_PIN, json!(ca_pins));
     }
-    if let Some(uri) = nonempty(storage.as_deref()) {
-        let storage =
-            destination_uri::parse(uri).map_err(|error| Failure::Usage(format!("--storage: {error}")))?;
-        overrides.set(STORAGE, storage);
+    for (flag, uri) in [(STORAGE, storage), (DATA_DIR, data_dir)] {
+        if let Some(uri) = nonempty(uri.as_deref()) {
+            let storage = destination_uri::parse(uri)
+                .map_err(|error| Failure::Usage(format!("{}: {error}", flag.name)))?;
+            overrides.set(flag, storage);
+        }
     }
     if let Some(path) = nonempty(destination_dir.as_deref()) {
         if let Some(service) = service.as_ref().filter(|service| !service.is_legacy()) {
@@ -262,6 +272,21 @@ mod tests {
             ("/onboarding/token".to_owned(), json!("flag"), "--token".to_owned()),
         ];
         assert_eq!(overrides, expected);
+    }
+
+    #[test]
+    fn a_flag_with_two_names_has_the_name_that_is_written() {
+        for (line, expected) in [
+            ("--data-dir=/a", "--data-dir"),
+            ("--storage=/a", "--storage"),
+            ("--credential-ttl=1h", "--credential-ttl"),
+            ("--certificate-ttl=1h", "--certificate-ttl"),
+        ] {
+            assert_eq!(parse(line, &[]).unwrap().pop().unwrap().2, expected, "{line}");
+        }
+        let error =
+            command_line::parse(["tbot", "start", "--storage=/a", "--data-dir=/b"].map(OsString::from));
+        assert!(error.is_err());
     }
 
     #[test]

@@ -61,12 +61,16 @@ pub(crate) struct BotArgs {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) static_key_path: Option<String>,
     /// Where to store the bot's identity: a directory,
-    /// memory:// or kubernetes-secret:///NAME
-    #[arg(long, global = true, value_name = "URI", visible_alias = "data-dir", verbatim_doc_comment)]
+    /// memory:// or kubernetes-secret:///NAME [alias: --data-dir]
+    #[arg(long, global = true, value_name = "URI", verbatim_doc_comment)]
     pub(crate) storage: Option<String>,
-    /// Lifetime of credentials, such as 1h
-    #[arg(long, global = true, value_name = "DURATION", visible_alias = "credential-ttl")]
+    #[arg(long, global = true, hide = true, value_name = "URI", conflicts_with = "storage")]
+    pub(crate) data_dir: Option<String>,
+    /// Lifetime of credentials, such as 1h [alias: --credential-ttl]
+    #[arg(long, global = true, value_name = "DURATION")]
     pub(crate) certificate_ttl: Option<String>,
+    #[arg(long, global = true, hide = true, value_name = "DURATION", conflicts_with = "certificate_ttl")]
+    pub(crate) credential_ttl: Option<String>,
     /// How often to renew credentials, such as 20m
     #[arg(long, global = true, value_name = "DURATION")]
     pub(crate) renewal_interval: Option<String>,
