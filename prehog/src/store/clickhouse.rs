@@ -33,6 +33,19 @@ use layout::{IDS, Layout, RECENT, STARTS};
 use rows::{ResultRow, malformed, number, text};
 use sql::Sql;
 
+/// The logs of a server that show when an event arrived, also without `log_queries`. docs/prehog.md says how to turn them off.
+const LOGS_WITH_TIMES: [&str; 9] = [
+    "asynchronous_metric_log",
+    "blob_storage_log",
+    "latency_log",
+    "metric_log",
+    "part_log",
+    "processors_profile_log",
+    "query_metric_log",
+    "text_log",
+    "trace_log",
+];
+
 /// A server or a cluster of servers, and a database on it.
 pub struct ClickHouse {
     schema: &'static EventSchema,
@@ -73,14 +86,17 @@ impl ClickHouse {
 
     /// Warns if the server keeps a log that shows when each event arrived. Its default configuration does.
     pub(super) fn warn_about_logs(&self) {
-        let query = "SELECT name FROM system.tables WHERE database = 'system' AND name IN ('part_log', 'text_log') ORDER BY name";
+        let names = LOGS_WITH_TIMES.map(|name| format!("'{name}'")).join(", ");
+        let query = format!(
+            "SELECT name FROM system.tables WHERE database = 'system' AND name IN ({names}) ORDER BY name"
+        );
         // A user without access to the table can still store events.
-        let rows: Vec<ResultRow> = self.http.system_rows(query).unwrap_or_default();
+        let rows: Vec<ResultRow> = self.http.system_rows(&query).unwrap_or_default();
         let logs: Vec<&str> = rows.iter().filter_map(|row| text(row, "name").ok()).collect();
         if !logs.is_empty() {
             tracing::warn!(
                 "the ClickHouse server keeps logs that show when each event arrived: turn off {} in the configuration of the server",
-                logs.join(" and ")
+                logs.join(", ")
             );
         }
     }
@@ -264,5 +280,18 @@ impl Store for ClickHouse {
     fn probe(&mut self) -> Result<ProbeResult, StoreError> {
         self.http.probe(&self.layout.probe())?;
         Ok(ProbeResult::Responding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_documentation_turns_off_every_log_with_times() {
+        let page = include_str!("../../../docs/prehog.md");
+        let removed: Vec<&str> = page
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix('<')?.strip_suffix(" remove=\"1\"/>"))
+            .collect();
+        assert_eq!(removed, super::LOGS_WITH_TIMES);
     }
 }
