@@ -136,6 +136,48 @@ fn a_file_of_another_program_is_refused_and_stays_as_it_is() {
     }
 }
 
+/// The program was killed, so SQLite has not moved the log into the file. Whoever closes the file as the last one does, unless it is
+/// told not to.
+#[test]
+fn the_write_ahead_log_of_another_program_stays_as_it_is() {
+    let other = tempfile::tempdir().unwrap();
+    let path = other.path().join("other.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+    connection.execute_batch("CREATE TABLE customers (name TEXT)").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (url, store) = (sqlite_in(directory.path()), directory.path().join(STORE));
+    let files = [store, directory.path().join("events.db-wal")];
+    for (file, from) in files.iter().zip(["other.db", "other.db-wal"]) {
+        std::fs::copy(other.path().join(from), file).unwrap();
+    }
+    drop(connection);
+    let contents = || files.each_ref().map(|file| std::fs::read(file).unwrap());
+    let before = contents();
+    assert!(!before[1].is_empty());
+    for opened in [url.open(), url.open_existing()] {
+        assert!(matches!(opened, Err(StoreError::NotAStore(_))));
+    }
+    assert_eq!(contents(), before);
+}
+
+/// Such as two commands that are started at the same time.
+#[test]
+fn a_file_that_another_process_is_creating_is_opened_when_it_is_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = sqlite_in(directory.path());
+    let creator = rusqlite::Connection::open(directory.path().join(STORE)).unwrap();
+    creator.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        scope.spawn(move || sender.send(url.open().map(drop)));
+        let early = receiver.recv_timeout(Duration::from_millis(200));
+        creator.execute_batch("COMMIT").unwrap();
+        assert!(early.is_err(), "{early:?}");
+        receiver.recv().unwrap().unwrap();
+    });
+}
+
 /// Such as a file that another program has just created, or one that was left when the first start was interrupted.
 #[test]
 fn an_empty_file_becomes_a_store_only_where_one_may_be_created() {

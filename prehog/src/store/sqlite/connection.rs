@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::store::backend::StoreError;
@@ -71,8 +72,7 @@ pub(super) struct OpenFile {
 type Identity = (u64, u64);
 
 impl OpenFile {
-    /// Opens an existing file and applies the migrations that it does not have yet. Does not change the tables or the settings of
-    /// another program's file.
+    /// Opens an existing file and applies the migrations that it does not have yet. Does not change another program's file.
     pub(super) fn open(path: &Path, kind: &FileKind, if_empty: IfEmpty) -> Result<Self, StoreError> {
         let mut connection = {
             let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -187,6 +187,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_handler(Some(wait_while_busy))?;
+    // Until it is known whose file this is: closing it would move a write-ahead log that another program has left into the file.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(connection)
 }
 
@@ -209,8 +211,8 @@ fn is_of_kind(connection: &Connection, kind: &FileKind, if_empty: IfEmpty) -> Re
 }
 
 fn configure(connection: &Connection) -> Result<(), StoreError> {
-    let journal_mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    let journal_mode = use_write_ahead_log(connection)?;
     if journal_mode != "wal" {
         return Err(StoreError::UnexpectedData(format!("the journal mode is `{journal_mode}`, not `wal`")));
     }
@@ -222,6 +224,25 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())
+}
+
+/// Turns on the write-ahead log, and returns the resulting journal mode. SQLite does not call the busy handler here while another
+/// process does the same to a new file.
+fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<String> {
+    let mut retries = 0;
+    connection.busy_handler(None)?;
+    let journal_mode = loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)) {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && wait_while_busy(retries) =>
+            {
+                retries += 1;
+            }
+            result => break result,
+        }
+    };
+    connection.busy_handler(Some(wait_while_busy))?;
+    journal_mode
 }
 
 /// Replaces SQLite's own busy handler, whose delays grow to a tenth of a second: too long while a sender waits.
