@@ -19,6 +19,9 @@ pub const WINDOW: Duration = Duration::from_secs(60);
 /// The bits of a counter that are the number of requests.
 const COUNT_MASK: u64 = 0xFFFF_FFFF;
 
+/// The prefix of the IPv6 addresses that NAT64 gives to IPv4 addresses (RFC 6052), of which an address is the last four bytes.
+const NAT64_PREFIX: [u8; 12] = [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0];
+
 /// The part of a client's address that limits apply to: an IPv4 address, or the /64 network of an IPv6 address, which
 /// belongs to one customer. Many customers have several.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,7 +32,13 @@ impl From<IpAddr> for ClientNetwork {
         let mut key = [0; 8];
         match address.to_canonical() {
             IpAddr::V4(address) => key[..4].copy_from_slice(&address.octets()),
-            IpAddr::V6(address) => key.copy_from_slice(&address.octets()[..8]),
+            IpAddr::V6(address) => {
+                let octets = address.octets();
+                match octets.strip_prefix(&NAT64_PREFIX) {
+                    Some(address) => key[..4].copy_from_slice(address),
+                    None => key.copy_from_slice(&octets[..8]),
+                }
+            }
         }
         Self(key)
     }
@@ -234,6 +243,8 @@ mod tests {
         assert!(client("2001:db8:1:2::1") == client("2001:db8:1:2:ffff::9"));
         assert!(client("2001:db8:1:2::1") != client("2001:db8:1:3::1"));
         assert!(client("::ffff:192.0.2.1") == client("192.0.2.1"));
+        assert!(client("64:ff9b::192.0.2.1") == client("192.0.2.1"));
+        assert!(client("64:ff9b::192.0.2.1") != client("64:ff9b::192.0.2.2"));
     }
 
     #[test]
