@@ -97,7 +97,8 @@ pub const TBOT_REPORTING_SERVICE_SUBMIT_TBOT_EVENT_SPEC: ::connectrpc::Spec = ::
 /// example` doc.
 #[allow(clippy::type_complexity)]
 pub trait TbotReportingService: Send + Sync + 'static {
-    /// Submits an event. Submitting an event with the same distinct_id again has no effect.
+    /// Submits an event. Submitting an event with the same distinct_id again, on the same day or the next one, has no
+    /// effect.
     ///
     /// `'a` lets the response body borrow from `&self` (e.g. server-resident state).
     ///

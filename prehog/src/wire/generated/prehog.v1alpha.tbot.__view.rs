@@ -684,8 +684,8 @@ pub struct TbotStartEventView<'a> {
     ///
     /// Field 5: `helper_version`
     pub helper_version: &'a str,
-    /// The total number of entries in `services` and `outputs`. The request contains only the number of those that
-    /// are in none of the three access classes below.
+    /// The total number of entries in `services` and `outputs`, minus `destinations_database`,
+    /// `destinations_kubernetes` and `destinations_application`.
     ///
     /// Field 6: `destinations_other`
     pub destinations_other: i32,
@@ -1118,8 +1118,8 @@ impl TbotStartEventOwnedView {
     pub fn helper_version(&self) -> &'_ str {
         self.0.reborrow().helper_version
     }
-    /// The total number of entries in `services` and `outputs`. The request contains only the number of those that
-    /// are in none of the three access classes below.
+    /// The total number of entries in `services` and `outputs`, minus `destinations_database`,
+    /// `destinations_kubernetes` and `destinations_application`.
     ///
     /// Field 6: `destinations_other`
     #[must_use]

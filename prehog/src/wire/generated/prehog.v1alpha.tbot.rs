@@ -639,8 +639,8 @@ pub struct TbotStartEvent {
         skip_serializing_if = "::buffa::json_helpers::skip_if::is_empty_str"
     )]
     pub helper_version: ::buffa::alloc::string::String,
-    /// The total number of entries in `services` and `outputs`. The request contains only the number of those that
-    /// are in none of the three access classes below.
+    /// The total number of entries in `services` and `outputs`, minus `destinations_database`,
+    /// `destinations_kubernetes` and `destinations_application`.
     ///
     /// Field 6: `destinations_other`
     #[serde(

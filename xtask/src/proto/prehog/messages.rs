@@ -2,7 +2,7 @@
 
 use ::prehog::property::Property;
 use ::prehog::schema::EventSchema;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use heck::{ToLowerCamelCase as _, ToUpperCamelCase as _};
 use tbot::event::internal::ValueSet;
 
@@ -37,10 +37,27 @@ pub(super) fn proto_file(schema: &EventSchema) -> Result<String> {
             }
             ValueSet::Enum(_) | ValueSet::Pattern(_) => "string".to_owned(),
         };
-        fields += &comment(&property.rule.description, "  ");
+        fields += &comment(&description(schema, property)?, "  ");
         fields += &format!("  {field_type} {name} = {};\n", property.rule.wire.field);
     }
     Ok(TEMPLATE.replace("{fields}", &fields).replace("{enums}\n", &enums))
+}
+
+/// Returns what a field contains. A field from which others are subtracted differs from the property that the declaration describes.
+fn description(schema: &EventSchema, property: &Property) -> Result<String> {
+    let description = &property.rule.description;
+    let parts = property.rule.wire.minus.iter().map(|name| {
+        let part = schema.properties.iter().find(|property| property.name() == name);
+        Ok(format!("`{}`", part.with_context(|| format!("`{name}` is not a property"))?.proto_name()))
+    });
+    let parts = parts.collect::<Result<Vec<String>>>()?;
+    let Some((last, others)) = parts.split_last() else {
+        return Ok(description.clone());
+    };
+    // The other sentences say what this one does.
+    let total = description.split(". ").next().unwrap_or(description).trim_end_matches('.');
+    let parts = if others.is_empty() { last.clone() } else { format!("{} and {last}", others.join(", ")) };
+    Ok(format!("{total}, minus {parts}."))
 }
 
 /// Returns an enum whose values have the order of the property's set of values.
