@@ -169,9 +169,13 @@ fn the_previewed_request_is_sent_unchanged_through_an_http_proxy() {
     assert_previewed_request_is_sent(&proxy, "https://telemetry.invalid", |run| {
         run.trusting_ca(proxy.ca_pem()).with_proxy(&proxy, "robot:hunter2")
     });
-    let lines: Vec<String> = proxy.requests().into_iter().map(|request| request.request_line).collect();
-    assert_eq!(lines.len(), 2, "{lines:?}");
-    assert_eq!(lines[0], "CONNECT telemetry.invalid:443 HTTP/1.1");
+    let requests = proxy.requests();
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    // The request to the proxy contains nothing about the agent or this machine.
+    assert_eq!(requests[0].request_line, "CONNECT telemetry.invalid:443 HTTP/1.1");
+    let headers: Vec<String> = requests[0].headers.iter().map(|header| header.to_lowercase()).collect();
+    let authorization = "proxy-authorization: basic cm9ib3q6ahvudgvymg==";
+    assert_eq!(headers, ["host: telemetry.invalid:443", authorization]);
 }
 
 /// Previews the event of [`CONFIG`] as JSON, with a helper and an additional service.
