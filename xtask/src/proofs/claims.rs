@@ -96,7 +96,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 command: "cargo test --locked --workspace --test integration -- program::preview",
                 needs: &[],
                 full: Full::Same,
-                figure: "the URL, each header and the body of a start, over plain HTTP, over TLS, and over TLS through an HTTP proxy",
+                figure: "the URL, each header and the body of a start, over plain HTTP, over TLS, and over TLS through an HTTP proxy, \
+                         which also gets the name and port of the receiver and its own credentials, and nothing else",
                 mutation: "`submit` adds a header that the preview does not show",
             },
             Check {
@@ -266,7 +267,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 mutation: "`event_routes` in `prehog/src/server.rs` also serves `/metrics`",
             },
             Check {
-                shows: "A report shows and reveals no small group",
+                shows: "A report shows no small group, in any format",
                 command: "cargo test --locked --workspace --test prehog -- reports",
                 needs: &[],
                 full: Full::Same,
@@ -277,6 +278,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
         not_shown: &[
             "what a reverse proxy, a ClickHouse server, a file system or a backup keeps: see [Stores](prehog.md#stores)",
             "that no property reveals a sender: see [How much an event reveals](#how-much-an-event-reveals)",
+            "what somebody learns from a report who also sends fake events: see \
+             [What an attacker can learn](prehog.md#what-an-attacker-can-learn-with-fake-events)",
         ],
     },
     Claim {
