@@ -80,38 +80,21 @@ pub struct Count {
 }
 
 impl Report {
-    /// Builds the report of a range of weeks that are over.
+    /// Builds the report of a range of weeks. If the last one is not over on `today`, the report says so, and does not compare.
     ///
     /// # Errors
     ///
     /// Returns an error if the store cannot be read.
-    pub fn from_store(store: &mut dyn Store, weeks: WeekRange, min_group: u64) -> Result<Self, StoreError> {
-        Self::build(store, weeks, min_group, true)
-    }
-
-    /// Like [`from_store`](Self::from_store), for weeks of which the last one is not over. The report says so, and does not
-    /// compare.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the store cannot be read.
-    pub fn with_current_week(
+    pub fn from_store(
         store: &mut dyn Store,
         weeks: WeekRange,
         min_group: u64,
-    ) -> Result<Self, StoreError> {
-        Self::build(store, weeks, min_group, false)
-    }
-
-    fn build(
-        store: &mut dyn Store,
-        weeks: WeekRange,
-        min_group: u64,
-        is_over: bool,
+        today: Day,
     ) -> Result<Self, StoreError> {
         let min_group = min_group.max(1);
         let schema = EventSchema::embedded()?;
         let tally = store.tally(weeks.before().first.plus(-1), weeks.last, min_group)?;
+        let is_over = weeks.last < today.week();
         Ok(Self::from_rounded(schema, &round_down(&tally, min_group), weeks, min_group, is_over))
     }
 
@@ -152,7 +135,8 @@ impl Report {
             |day: Day| rounded.get(&day.week()).and_then(|week| week.days.get(&day).copied()).or(empty);
         let total =
             |weeks: WeekRange| weeks.weeks().filter_map(starts_of_week).reduce(|sum, starts| sum + starts);
-        // Otherwise, the receiver may have been installed on a later day of the week, or the starts were removed.
+        // A week is complete if the week before it or its own first day has starts: the receiver may have been installed later, or starts
+        // removed.
         let is_complete = |week: Week| {
             rounded.get(&week).is_some_and(|rounded_week| {
                 rounded.contains_key(&week.plus(-1)) || rounded_week.days.contains_key(&week.first_day())

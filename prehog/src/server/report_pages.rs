@@ -81,7 +81,7 @@ impl ReportPages {
         };
         let report = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            self.build(weeks)
+            self.build(weeks, today)
         });
         match report.await {
             Ok(Ok(report)) => {
@@ -97,8 +97,8 @@ impl ReportPages {
         }
     }
 
-    fn build(&self, weeks: WeekRange) -> Result<Report, StoreError> {
-        Report::from_store(&mut *self.store.open_existing()?, weeks, self.min_group)
+    fn build(&self, weeks: WeekRange, today: Day) -> Result<Report, StoreError> {
+        Report::from_store(&mut *self.store.open_existing()?, weeks, self.min_group, today)
     }
 }
 

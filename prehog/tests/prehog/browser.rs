@@ -5,10 +5,10 @@ use std::process::Command;
 
 use prehog::day::Day;
 use prehog::load::Agents;
-use prehog::report::{DEFAULT_WEEKS, Format, Navigation, Report, WeekRange};
+use prehog::report::{DEFAULT_WEEKS, Format, Navigation, WeekRange};
 use serde_json::Value;
 
-use crate::fixture::{schema, sqlite_in};
+use crate::fixture::{report_of, schema, sqlite_in};
 
 /// Measures the layout of the page. It is added to the copy that is tested; the page itself has no script.
 const PROBE: &str = include_str!("probe.js");
@@ -27,7 +27,7 @@ fn page(starts: u64) -> String {
         let batch: Vec<_> = numbers.map(|number| agents.submission(number, day)).collect();
         store.append(&batch).unwrap();
     }
-    Report::from_store(&mut *store, weeks, 10).unwrap().render_with(Format::Html, Some(&navigation))
+    report_of(&mut *store, weeks).render_with(Format::Html, Some(&navigation))
 }
 
 /// Loads a page in the browser, and returns what the probe measured.

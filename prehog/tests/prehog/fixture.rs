@@ -8,10 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prehog::clock::Clock;
+use prehog::day::Day;
+use prehog::report::{DEFAULT_MIN_GROUP, Report, WeekRange};
 use prehog::schema::EventSchema;
 use prehog::server::Listeners;
 use prehog::start::Start;
-use prehog::store::StoreUrl;
+use prehog::store::{Store, StoreUrl};
 use prehog::{Options, serve};
 use reqwest::{Client, ClientBuilder, Response};
 use serde_json::{Value, json};
@@ -34,6 +36,11 @@ pub(crate) fn sqlite_in(directory: &Path) -> StoreUrl {
 /// Noon of 2026-11-18, a Wednesday.
 pub(crate) fn noon() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_795_003_200)
+}
+
+/// Returns the report of weeks that are over at the time of the tests.
+pub(crate) fn report_of(store: &mut dyn Store, weeks: WeekRange) -> Report {
+    Report::from_store(store, weeks, DEFAULT_MIN_GROUP, Day::of(noon())).unwrap()
 }
 
 /// Returns a clock that always returns the same time.

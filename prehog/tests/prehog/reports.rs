@@ -9,7 +9,7 @@ use prehog::start::Submission;
 use prehog::store::{Store, StoreUrl};
 use serde_json::{Value, json};
 
-use crate::fixture::{noon, schema, sqlite_in, start};
+use crate::fixture::{noon, report_of, schema, sqlite_in, start};
 
 /// Returns the last complete week at the time of the tests.
 fn last_week() -> Week {
@@ -50,7 +50,7 @@ fn a_small_group_is_in_no_format() {
     let store = sqlite_in(directory.path());
     store_sample(&store);
     let weeks = WeekRange::last_complete(Day::of(noon()));
-    let report = Report::from_store(&mut *store.open().unwrap(), weeks, 10).unwrap();
+    let report = report_of(&mut *store.open().unwrap(), weeks);
     for format in [Format::Html, Format::Json, Format::Csv] {
         let rendered = report.render(format);
         for small in ["7.7.7", "spacelift", "9.9.9", "tpm"] {
@@ -71,7 +71,7 @@ fn a_report_without_enough_starts_says_so() {
     for starts in [0, 1, 8] {
         fill(&mut *store.open().unwrap(), last_week().first_day(), "0.1.0", "tpm", 0, starts);
         let weeks = WeekRange::last_complete(Day::of(noon()));
-        let report = Report::from_store(&mut *store.open().unwrap(), weeks, 10).unwrap();
+        let report = report_of(&mut *store.open().unwrap(), weeks);
         assert_eq!(report.starts, None);
         let json: Value = serde_json::from_str(&report.render(Format::Json)).unwrap();
         assert_eq!(json["starts"], Value::Null);
@@ -101,7 +101,9 @@ fn a_table_has_a_limited_number_of_rows() {
             if number < 7 { 2 } else { 1 },
         );
     }
-    let report = Report::from_store(&mut *opened, WeekRange::last_complete(Day::of(noon())), 1).unwrap();
+    let report =
+        Report::from_store(&mut *opened, WeekRange::last_complete(Day::of(noon())), 1, Day::of(noon()))
+            .unwrap();
     let [rust, go] = report.groups("version") else { panic!("not two implementations") };
     assert_eq!((rust.table.rows.len(), rust.table.more_values, rust.starts), (10, 0, Some(17)));
     assert_eq!((go.table.rows.len(), go.table.more_values, go.table.more_starts), (MAX_ROWS, 890, Some(890)));
@@ -120,7 +122,7 @@ fn text_in_a_report_is_never_markup_or_a_formula() {
     let store = sqlite_in(directory.path());
     store_sample(&store);
     let weeks = WeekRange::last_complete(Day::of(noon()));
-    let report = Report::from_store(&mut *store.open().unwrap(), weeks, 10).unwrap();
+    let report = report_of(&mut *store.open().unwrap(), weeks);
     let with = |text: &'static str| {
         let mut report = report.clone();
         report.notes.push(text);
@@ -202,7 +204,7 @@ fn filled_report(weeks: WeekRange) -> Report {
     let directory = tempfile::tempdir().unwrap();
     let mut store = sqlite_in(directory.path()).open().unwrap();
     fill_weeks(&mut *store, weeks);
-    Report::from_store(&mut *store, weeks, 10).unwrap()
+    report_of(&mut *store, weeks)
 }
 
 /// Each property is collected for a reason. Its declaration names the parts of a report that answer it; they must be in the
@@ -293,7 +295,7 @@ fn a_small_part_of_a_cross_table_is_hidden() {
         if few > 0 {
             submit(&mut *store, 1000 + few, 1, 0);
         }
-        let report = Report::from_store(&mut *store, WeekRange::ending(last_week(), 1), 10).unwrap();
+        let report = report_of(&mut *store, WeekRange::ending(last_week(), 1));
         let Content::ByUseCase(cross) = &report.section("join_type_by_use_case").unwrap().content else {
             panic!("not a cross table")
         };
@@ -335,7 +337,7 @@ fn a_hidden_use_case_is_not_called_rare() {
     for number in 0..8 {
         submit("gcp", [1, number & 1, number >> 1 & 1, number >> 2], 9);
     }
-    let report = Report::from_store(&mut *store, WeekRange::ending(last_week(), 1), 10).unwrap();
+    let report = report_of(&mut *store, WeekRange::ending(last_week(), 1));
     let Content::ByUseCase(cross) = &report.section("join_type_by_use_case").unwrap().content else {
         panic!("not a cross table")
     };

@@ -18,7 +18,7 @@ use prehog::store::{Store, StoreError, StoreUrl, WeekTally};
 use serde_json::json;
 
 use crate::clickhouse::{TestDatabase, run};
-use crate::fixture::{schema, start, stored};
+use crate::fixture::{noon, schema, start, stored};
 
 /// A Monday.
 pub(crate) const MONDAY: Day = Day(20_409);
@@ -356,7 +356,7 @@ fn rendered_reports(url: &StoreUrl) -> Vec<(u64, String, String)> {
     }
     let weeks = WeekRange { first: MONDAY.week().plus(-1), last: MONDAY.week().plus(4) };
     let render = |min_group| {
-        let report = Report::from_store(&mut *store, weeks, min_group).unwrap();
+        let report = Report::from_store(&mut *store, weeks, min_group, Day::of(noon())).unwrap();
         let total = 7 * 37;
         assert_eq!(report.starts, Some(4 * (total - total % min_group)));
         (min_group, report.render(Format::Json), report.render(Format::Html))

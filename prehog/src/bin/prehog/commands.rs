@@ -45,14 +45,12 @@ pub(crate) fn report(args: &ReportArgs, clock: &Clock, output: &mut dyn Write) -
     if args.min_group < DEFAULT_MIN_GROUP {
         tracing::warn!(min_group = args.min_group, "this report shows small groups; do not publish it");
     }
-    let is_over = weeks.last < today.week();
-    if !is_over {
+    if weeks.last >= today.week() {
         // With fake events between two such reports, a reader can find out exact numbers.
         tracing::warn!(until = %weeks.last_day(), "this report shows a week that is not over; do not publish it");
     }
     let mut store = open_existing(&args.store.store)?;
-    let build = if is_over { Report::from_store } else { Report::with_current_week };
-    let report = build(&mut *store, weeks, args.min_group)?;
+    let report = Report::from_store(&mut *store, weeks, args.min_group, today)?;
     if report.is_empty() {
         // Only the person who can read the store sees these numbers. They are not in the report, which may be published.
         let tally = store.tally(FIRST_DAY.week(), LAST_DAY.week(), u64::MAX)?;

@@ -6,7 +6,7 @@ use prehog::day::Week;
 use prehog::report::{DEFAULT_WEEKS, Format, Group, Report, Row, WeekRange};
 
 use super::{fill, fill_weeks, last_week};
-use crate::fixture::sqlite_in;
+use crate::fixture::{report_of, sqlite_in};
 
 /// The difference of two reports is what the weeks by which they differ show on their own.
 #[test]
@@ -23,9 +23,7 @@ fn comparing_reports_reveals_no_small_group() {
         fill(&mut *opened, day, "0.2.0", "tpm", week * 10_000 + 5000, rare);
     }
     let mut starts = |from: i32, to: i32| {
-        let report =
-            Report::from_store(&mut *opened, WeekRange { first: first.plus(from), last: first.plus(to) }, 10)
-                .unwrap();
+        let report = report_of(&mut *opened, WeekRange { first: first.plus(from), last: first.plus(to) });
         let mut rows = report.groups("join_type").iter().flat_map(|group| &group.table.rows);
         rows.find(|row| row.value == "tpm").and_then(|row| row.starts).unwrap_or(0)
     };
@@ -40,7 +38,7 @@ fn a_report_compares_with_the_weeks_before_only_if_all_have_starts() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = sqlite_in(directory.path()).open().unwrap();
     fill_weeks(&mut *store, weeks);
-    let mut report = |weeks| Report::from_store(&mut *store, weeks, 10).unwrap();
+    let mut report = |weeks| report_of(&mut *store, weeks);
     let one_shot = |report: &Report| -> Row {
         let [Group { table, .. }] = report.groups("run_mode") else { panic!("no run modes") };
         table.rows.iter().find(|row| row.value == "one-shot").unwrap().clone()
@@ -69,8 +67,8 @@ fn a_report_does_not_compare_with_weeks_that_have_gaps() {
         for (index, week) in (0_u32..).zip((-3..3).filter(|week| Some(*week) != missing)) {
             fill(&mut *store, weeks.first.plus(week).first_day(), "0.1.0", "github", index * 100, 40);
         }
-        let report = Report::from_store(&mut *store, weeks, 10).unwrap();
-        let with_current_week = Report::with_current_week(&mut *store, weeks, 10).unwrap();
+        let report = report_of(&mut *store, weeks);
+        let with_current_week = Report::from_store(&mut *store, weeks, 10, weeks.last_day()).unwrap();
         assert_eq!(with_current_week.before, None);
         assert_eq!(with_current_week.notes.len(), report.notes.len() + 1);
         report.before.is_some()
@@ -92,11 +90,11 @@ fn a_hidden_number_of_the_weeks_before_is_marked() {
     {
         fill(&mut *store, week.first_day(), "0.1.0", join_type, first, starts);
     }
-    let csv = Report::from_store(&mut *store, weeks, 10).unwrap().render(Format::Csv);
+    let csv = report_of(&mut *store, weeks).render(Format::Csv);
     let rows: Vec<&str> = csv.lines().filter(|row| row.starts_with("join_type,")).collect();
     assert!(rows.contains(&"join_type,github,,,30,20,"), "{csv}");
     assert!(rows.contains(&"join_type,tpm,,,40,,before hidden"), "{csv}");
-    let earlier = Report::from_store(&mut *store, weeks.before(), 10).unwrap().render(Format::Csv);
+    let earlier = report_of(&mut *store, weeks.before()).render(Format::Csv);
     assert!(earlier.contains("\njoin_type,github,,,20,,\n"), "{earlier}");
 }
 
@@ -116,7 +114,7 @@ fn a_value_that_is_shown_only_in_the_weeks_before_is_listed() {
     ] {
         fill(&mut *store, week.first_day(), version, join_type, first, starts);
     }
-    let report = Report::from_store(&mut *store, weeks, 10).unwrap();
+    let report = report_of(&mut *store, weeks);
     let numbers = |facet: &str| -> Vec<(String, Option<u64>, Option<u64>)> {
         let rows = report.groups(facet).iter().flat_map(|group| &group.table.rows);
         rows.map(|row| (row.value.clone(), row.before, row.starts)).collect()
@@ -137,7 +135,7 @@ fn a_value_that_is_shown_only_in_the_weeks_before_is_listed() {
     let page = report.render(Format::Html);
     assert!(page.contains("min. −95%") && !page.contains("−100%"), "{page}");
     // Without a comparison, there is nothing to say about the value.
-    let alone = Report::with_current_week(&mut *store, weeks, 10).unwrap();
+    let alone = Report::from_store(&mut *store, weeks, 10, weeks.last_day()).unwrap();
     assert!(!alone.render(Format::Json).contains("gitlab"));
 }
 
@@ -173,8 +171,8 @@ fn the_numbers_before_are_those_of_the_report_on_the_weeks_before() {
         }
         numbers
     };
-    let report = Report::from_store(&mut *store, weeks, 10).unwrap();
-    let before = Report::from_store(&mut *store, weeks.before(), 10).unwrap();
+    let report = report_of(&mut *store, weeks);
+    let before = report_of(&mut *store, weeks.before());
     assert!(report.before.is_some());
     assert_eq!(numbers(&report, |row| row.before), numbers(&before, |row| row.starts));
     let is_lost = |row: &Row| row.starts.is_none().then_some(0);
@@ -192,7 +190,7 @@ fn a_report_does_not_compare_with_a_week_that_may_be_incomplete() {
             let day = weeks.first_day().plus(day);
             fill(&mut *store, day, "0.1.0", "github", u32::try_from(index).unwrap() * 100, 40);
         }
-        let report = Report::from_store(&mut *store, weeks, 10).unwrap();
+        let report = report_of(&mut *store, weeks);
         report.before.map(|before| before.starts)
     };
     assert_eq!(before_with(&[-2, -1]), None);
@@ -217,7 +215,7 @@ fn a_change_that_rounding_may_explain_is_not_shown_as_a_percentage() {
             }
         }
     }
-    let report = Report::from_store(&mut *store, weeks, 10).unwrap();
+    let report = report_of(&mut *store, weeks);
     let [Group { table, .. }] = report.groups("join_type") else { panic!("no join methods") };
     let numbers: Vec<_> = table.rows.iter().map(|row| (row.value.as_str(), row.before, row.starts)).collect();
     assert_eq!(

@@ -7,7 +7,7 @@ use prehog::server::{Listeners, ServeError};
 use serde_json::Value;
 
 use super::{last_week, store_sample};
-use crate::fixture::{STORE, SUBMIT_PATH, TestReceiver, client, fixed_clock, noon, sqlite_in};
+use crate::fixture::{STORE, SUBMIT_PATH, TestReceiver, client, fixed_clock, noon, report_of, sqlite_in};
 
 #[tokio::test]
 async fn the_report_is_served_on_its_own_listener() {
@@ -46,7 +46,10 @@ async fn the_served_report_shows_no_small_groups() {
     assert!(matches!(served, Err(ServeError::MinGroupTooSmall)));
     let notes = |min_group| {
         let weeks = WeekRange::last_complete(Day::of(noon()));
-        Report::from_store(&mut *store.open().unwrap(), weeks, min_group).unwrap().notes.len()
+        Report::from_store(&mut *store.open().unwrap(), weeks, min_group, Day::of(noon()))
+            .unwrap()
+            .notes
+            .len()
     };
     assert_eq!((notes(9), notes(10)), (NOTES.len() + 1, NOTES.len()));
 }
@@ -138,8 +141,7 @@ async fn the_links_of_the_page_lead_to_reports() {
     // Three periods and the earlier weeks, and once the later ones.
     assert_eq!((count("./?since="), count("report.csv?"), count("report.json?")), (9, 2, 2), "{seen:?}");
     // A report that is printed has no server to link to.
-    let printed =
-        Report::from_store(&mut *receiver.store.open().unwrap(), WeekRange::ending(last_week(), 1), 10);
-    assert!(!printed.unwrap().render(Format::Html).contains("<nav"));
+    let printed = report_of(&mut *receiver.store.open().unwrap(), WeekRange::ending(last_week(), 1));
+    assert!(!printed.render(Format::Html).contains("<nav"));
     receiver.stop().await;
 }
