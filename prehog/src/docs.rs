@@ -5,7 +5,7 @@ use crate::ingest::MAX_BODY;
 use crate::property::Property;
 use crate::report::{DEFAULT_MIN_GROUP, DEFAULT_WEEKS};
 use crate::schema::EventSchema;
-use crate::server::{DEFAULT_RATE_LIMIT, retention};
+use crate::server::{DEFAULT_RATE_LIMIT, expiry};
 use crate::start::{OTHER, PropertyValue};
 use crate::store::{
     DAY_END_GRACE, DEFAULT_STORE, ID_RETENTION_DAYS, MAX_DISTINCT_VALUES, MAX_FOLD_DELAY, MIN_RETENTION_DAYS,
@@ -14,8 +14,8 @@ use crate::store::{
 use crate::validation::TIMESTAMP_TOLERANCE;
 
 /// The maximum number of hours from the end of a day to the removal of its data: on a cluster of ClickHouse servers, only the
-/// second cleanup after it removes them.
-const CLEANUP_DELAY_HOURS: u64 = (DAY_END_GRACE.as_secs() + 2 * retention::CLEANUP_INTERVAL.as_secs()) / 3600;
+/// second removal after it does this.
+const EXPIRY_DELAY_HOURS: u64 = (DAY_END_GRACE.as_secs() + 2 * expiry::EXPIRY_INTERVAL.as_secs()) / 3600;
 
 /// Returns the section in Markdown, with a second-level heading.
 pub fn storage_section(schema: &EventSchema) -> String {
@@ -31,8 +31,8 @@ pub fn storage_section(schema: &EventSchema) -> String {
         max_body = MAX_BODY / 1024,
         tolerance = TIMESTAMP_TOLERANCE.as_secs() / 3600,
         id_days = ID_RETENTION_DAYS,
-        id_hours = u64::from(ID_RETENTION_DAYS.unsigned_abs() + 1) * 24 + CLEANUP_DELAY_HOURS,
-        cleanup_delay_hours = CLEANUP_DELAY_HOURS,
+        id_hours = u64::from(ID_RETENTION_DAYS.unsigned_abs() + 1) * 24 + EXPIRY_DELAY_HOURS,
+        expiry_delay_hours = EXPIRY_DELAY_HOURS,
         limited = names(&limited),
         max_values = MAX_DISTINCT_VALUES,
         min_retention_days = MIN_RETENTION_DAYS,

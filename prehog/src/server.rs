@@ -7,11 +7,11 @@
 
 mod admission;
 mod connections;
+pub mod expiry;
 mod options;
 mod readiness;
 mod report_pages;
 mod response_body;
-pub mod retention;
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -105,8 +105,7 @@ pub async fn serve(
         clock: Arc::clone(&options.clock),
     };
     let (stopping, stopped) = watch::channel(());
-    let cleanup =
-        tokio::spawn(retention::clean_up_periodically(writer, options.retain_days, stopped.clone()));
+    let expiry = tokio::spawn(expiry::expire_periodically(writer, options.retain_days, stopped.clone()));
     // Each listener has its own limits, so that a flood on one of them does not block the others.
     let mut serving = JoinSet::new();
     let mut listen = |message: &str, listener: Option<TcpListener>, router: Router| {
@@ -128,8 +127,8 @@ pub async fn serve(
     let _ = stopping.send(());
     // A task that panicked has nothing left to finish.
     while serving.join_next().await.is_some() {}
-    cleanup.abort();
-    let _ = cleanup.await;
+    expiry.abort();
+    let _ = expiry.await;
     // All writers are dropped now, so the threads write what is queued and end.
     let _ = tokio::task::spawn_blocking(move || threads.join()).await;
     Ok(())

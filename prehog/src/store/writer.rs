@@ -201,7 +201,7 @@ impl Writer {
 
     /// Requests the removal of expired ids and, if a number of days is given, of all starts that are older. Returns
     /// immediately. If the queue is full or the store fails, nothing is removed until the next request.
-    pub fn request_cleanup(&self, retain_days: Option<NonZeroU32>) {
+    pub fn request_expiry(&self, retain_days: Option<NonZeroU32>) {
         let _ = self.tasks.try_send(MaintenanceTask::RemoveExpired(retain_days));
     }
 
@@ -233,7 +233,7 @@ struct WriterThread {
 impl WriterThread {
     fn run(mut self, queued: &Receiver<Request>) {
         loop {
-            // Otherwise there is nothing to find out: a probe would only wake the disk or the server of the store.
+            // Probes only after a failure: at other times, a probe would only wake the disk or the server of the store.
             let received = match self.must_probe {
                 false => queued.recv().map_err(RecvTimeoutError::from),
                 true => queued.recv_timeout(PROBE_INTERVAL),

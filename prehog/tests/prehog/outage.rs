@@ -98,9 +98,9 @@ async fn events_that_cannot_be_counted_yet_are_stored() {
     let break_table = async |broken: &str| {
         let receiver = TestReceiver::start().await;
         let other = connect(&receiver, STORE);
-        // Otherwise, the first cleanup could fail, which is retried only after an hour.
+        // Otherwise, the first removal could fail, which is retried only after an hour.
         let is_maintained = || other.query_row("SELECT count(*) FROM maintained_days", [], |row| row.get(0));
-        wait_until("the first cleanup", async || is_maintained().unwrap()).await;
+        wait_until("the first removal", async || is_maintained().unwrap()).await;
         other.execute_batch(&format!("ALTER TABLE {broken} RENAME TO away")).unwrap();
         assert_eq!(receiver.submit(&body(&uuid(1))).await.status(), 200);
         receiver.wait_for("prehog_maintenance_up", |is_up| is_up == 0).await;
