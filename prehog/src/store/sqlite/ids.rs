@@ -28,7 +28,7 @@ pub(super) fn begin_day(connection: &Connection, day: Day) -> Result<(), StoreEr
 
 /// Removes expired ids.
 pub(super) fn forget(connection: &Connection, today: Day) -> Result<(), StoreError> {
-    // One day of each remainder.
+    // The latest day that each of the three tables can belong to.
     for latest in [today, today.plus(1), today.plus(2)] {
         let remainder = remainder(latest);
         let day: i32 = connection.query_row(
