@@ -87,19 +87,18 @@ fn the_report_is_readable_in_a_browser() {
         // A browser window has at least 500 pixels, but a phone has less.
         let phone = page.replace("<html ", "<html style=\"width: 22.5rem\" ");
         assert_ne!(phone, page);
-        for (page, width) in [(&page, 1280), (&page, 768), (&phone, 500)] {
-            for is_dark in [false, true] {
-                let measured = measure(page, width, is_dark);
-                assert_readable(&measured, is_dark);
-                let sections = measured["sections"].as_u64().unwrap();
-                let all = u64::try_from(schema().facets.len()).unwrap();
-                let is_expected = match starts {
-                    0 | 7 => sections == 0,
-                    1000 => sections > 0,
-                    _ => sections == all,
-                };
-                assert!(is_expected, "{starts}: {measured}");
-            }
+        // The colours do not depend on the width.
+        for (page, width, is_dark) in [(&page, 1280, false), (&page, 768, true), (&phone, 500, false)] {
+            let measured = measure(page, width, is_dark);
+            assert_readable(&measured, is_dark);
+            let sections = measured["sections"].as_u64().unwrap();
+            let all = u64::try_from(schema().facets.len()).unwrap();
+            let is_expected = match starts {
+                0 | 7 => sections == 0,
+                1000 => sections > 0,
+                _ => sections == all,
+            };
+            assert!(is_expected, "{starts}: {measured}");
         }
     }
 }
