@@ -37,7 +37,7 @@ pub(crate) fn one_identity(directory: &str) -> Result<Value, Failure> {
 fn parse_labels(labels: &str, to_json: impl Fn(&str) -> Value) -> Result<Value, String> {
     let invalid = "invalid labels: use NAME=VALUE,NAME=VALUE, with double quotes around a name or value that is empty or contains \
                    `=`, `,` or `;`";
-    if labels.matches('"').count() % 2 != 0 {
+    if !labels.matches('"').count().is_multiple_of(2) {
         return Err(invalid.to_owned());
     }
     let mut map = Map::new();
