@@ -1,6 +1,10 @@
 //! The services that the agent delivers: one file per service type, code that they share, and the formats of their
 //! files.
 //!
+//! Each service is created from its configuration by a function that names every property, so that the compiler asks for the effect
+//! of a new one. The properties that it ignores are returned by `ServiceFields`, or `Unsupported::check` refuses a service that
+//! sets them.
+//!
 //! May import `teleport`, `destination` and the layers below them. Does not decide when a service runs.
 
 pub(crate) mod application;

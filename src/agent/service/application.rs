@@ -6,18 +6,34 @@ use super::issue::{ImpersonatedIdentity, Issuer};
 use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::{AppAddresses, RouteTo};
 use crate::agent::teleport::messages::RouteToApp;
+use crate::config::{ApplicationService, is_on};
 
 /// The last server version on which the client must open the application's session.
 const LAST_VERSION_WITH_SESSIONS: u32 = 15;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ApplicationOutput {
-    pub(crate) name: String,
+    name: String,
     /// Whether to write `tls.crt`, `tls.key` and `tls.cas` as well.
-    pub(crate) specific_tls_naming: bool,
+    specific_tls_naming: bool,
 }
 
 impl ApplicationOutput {
+    pub(crate) fn new(service: &ApplicationService) -> Self {
+        let ApplicationService {
+            destination: _,
+            app_name,
+            specific_tls_naming,
+            delegation_session_id: _,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        } = service;
+        Self { name: app_name.as_str().to_owned(), specific_tls_naming: is_on(*specific_tls_naming) }
+    }
+
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let impersonated = issuer.impersonate().await?;
         let (route, _) = route_to_app(issuer, &impersonated, &self.name).await?;

@@ -11,6 +11,7 @@ use super::tunnel::{HTTP_APP, app_protocol, issue_target};
 use crate::agent::credential::identity::Identity;
 use crate::agent::net::dialler::DialTarget;
 use crate::agent::teleport::auth_client::{AuthClient, RouteTo};
+use crate::config::ApplicationProxyService;
 
 /// An application proxy.
 #[derive(Debug)]
@@ -19,6 +20,12 @@ pub(crate) struct ApplicationProxy {
 }
 
 impl ApplicationProxy {
+    pub(crate) fn new(service: &ApplicationProxyService, listener: ListenerSettings) -> Self {
+        let ApplicationProxyService { listen: _, delegation_session_id: _, credential_lifetime: _, name: _ } =
+            service;
+        Self { listener }
+    }
+
     /// Obtains the roles of the bot, with which applications are looked up.
     pub(crate) async fn issue_roles(
         &self,

@@ -6,19 +6,40 @@ use super::issue::{ImpersonatedIdentity, Issuer};
 use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::RouteTo;
 use crate::agent::teleport::messages::RouteToDatabase;
-use crate::config::DatabaseFormat;
+use crate::config::{DatabaseFormat, DatabaseService, OptionalString as _};
 
 #[derive(Clone, Debug)]
 pub(crate) struct DatabaseOutput {
-    pub(crate) service: String,
+    service: String,
     /// May be empty; then the client chooses the database.
-    pub(crate) database: String,
+    database: String,
     /// May be empty; then the client chooses the user.
-    pub(crate) username: String,
-    pub(crate) format: DatabaseFormat,
+    username: String,
+    format: DatabaseFormat,
 }
 
 impl DatabaseOutput {
+    pub(crate) fn new(service: &DatabaseService) -> Self {
+        let DatabaseService {
+            destination: _,
+            service,
+            database,
+            username,
+            format,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        } = service;
+        Self {
+            service: service.as_str().to_owned(),
+            database: database.nonempty().unwrap_or_default().to_owned(),
+            username: username.nonempty().unwrap_or_default().to_owned(),
+            format: format.unwrap_or(DatabaseFormat::Plain),
+        }
+    }
+
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let impersonated = issuer.impersonate().await?;
         let route =

@@ -10,18 +10,38 @@ use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::RouteTo;
 use crate::agent::teleport::grpc_code::GrpcCode;
-use crate::config::SshConfigMode;
+use crate::config::{IdentityService, OptionalString as _, SshConfigMode, is_on};
 
 #[derive(Clone, Debug)]
 pub(crate) struct IdentityOutput {
     /// The leaf cluster that the credentials are for; `None` for the root cluster.
-    pub(crate) leaf: Option<String>,
-    pub(crate) allow_reissue: bool,
+    leaf: Option<String>,
+    allow_reissue: bool,
     /// `None` if the configuration does not set it.
-    pub(crate) ssh_config: Option<SshConfigMode>,
+    ssh_config: Option<SshConfigMode>,
 }
 
 impl IdentityOutput {
+    pub(crate) fn new(service: &IdentityService) -> Self {
+        let IdentityService {
+            destination: _,
+            cluster,
+            ssh_config,
+            allow_reissue,
+            delegation_session_id: _,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        } = service;
+        Self {
+            leaf: cluster.nonempty().map(str::to_owned),
+            allow_reissue: is_on(*allow_reissue),
+            ssh_config: *ssh_config,
+        }
+    }
+
     /// Whether the output has the files that OpenSSH needs, which is the default.
     pub(super) fn writes_ssh_config(&self) -> bool {
         self.ssh_config != Some(SshConfigMode::Off)

@@ -7,15 +7,34 @@ use super::kubeconfig::{Kubeconfig, KubeconfigCluster, KubeconfigUser, authority
 use super::lookup::{ResourceKind, pick};
 use crate::agent::credential::identity::Identity;
 use crate::agent::teleport::auth_client::RouteTo;
+use crate::config::{KubernetesService, is_on};
 
 #[derive(Clone, Debug)]
 pub(crate) struct KubernetesOutput {
-    pub(crate) cluster: String,
+    cluster: String,
     /// Whether the kubeconfig contains the credentials instead of running `tbot kube credentials`.
-    pub(crate) disable_exec_plugin: bool,
+    disable_exec_plugin: bool,
 }
 
 impl KubernetesOutput {
+    pub(crate) fn new(service: &KubernetesService) -> Self {
+        let KubernetesService {
+            destination: _,
+            kubernetes_cluster,
+            disable_exec_plugin,
+            delegation_session_id: _,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        } = service;
+        Self {
+            cluster: kubernetes_cluster.as_str().to_owned(),
+            disable_exec_plugin: is_on(*disable_exec_plugin),
+        }
+    }
+
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let impersonated = issuer.impersonate().await?;
         let client = issuer.client_as(&impersonated)?;

@@ -13,26 +13,57 @@ use super::kubeconfig::{Kubeconfig, KubeconfigCluster, authority_data};
 use super::kubernetes::kubeconfig_user;
 use super::lookup::{ResourceKind, pick};
 use crate::agent::teleport::auth_client::{AuthClient, CaType};
-use crate::config::ContextName;
+use crate::config::{ContextName, KubernetesSelector, KubernetesV2Service, OptionalString as _, is_on};
 
 #[derive(Clone, Debug)]
 pub(crate) struct KubernetesV2Output {
-    pub(crate) selectors: Vec<ClusterSelector>,
-    pub(crate) disable_exec_plugin: bool,
-    pub(crate) context_name: ContextName,
+    selectors: Vec<ClusterSelector>,
+    disable_exec_plugin: bool,
+    context_name: ContextName,
 }
 
 /// Selects Kubernetes clusters, and sets the namespace of their contexts.
 #[derive(Clone, Debug)]
-pub(crate) struct ClusterSelector {
+struct ClusterSelector {
     /// The name of one cluster, which must exist.
-    pub(crate) name: Option<String>,
+    name: Option<String>,
     /// The labels of any number of clusters.
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) namespace: Option<String>,
+    labels: BTreeMap<String, String>,
+    namespace: Option<String>,
+}
+
+impl ClusterSelector {
+    fn new(selector: &KubernetesSelector) -> Self {
+        let labels = selector.labels.iter().flatten();
+        Self {
+            name: selector.name.nonempty().map(str::to_owned),
+            labels: labels.map(|(key, value)| (key.clone(), value.as_str().to_owned())).collect(),
+            namespace: selector.default_namespace.nonempty().map(str::to_owned),
+        }
+    }
 }
 
 impl KubernetesV2Output {
+    /// Returns `None` if the template of the context name has a form that this version does not support.
+    pub(crate) fn new(service: &KubernetesV2Service) -> Option<Self> {
+        let KubernetesV2Service {
+            destination: _,
+            selectors,
+            disable_exec_plugin,
+            context_name_template: _,
+            relay_server: _,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+        } = service;
+        Some(Self {
+            selectors: selectors.iter().map(ClusterSelector::new).collect(),
+            disable_exec_plugin: is_on(*disable_exec_plugin),
+            context_name: ContextName::of_service(service)?,
+        })
+    }
+
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let proxy = issuer.kubernetes_proxy().await?;
         if !proxy.routes_by_path() {

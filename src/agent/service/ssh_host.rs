@@ -9,16 +9,33 @@ use crate::agent::credential::authority::CertAuthority;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::ssh_cert;
 use crate::agent::teleport::auth_client::CaType;
-use crate::config::SshCaType;
+use crate::config::{SshCaType, SshHostService};
 
 #[derive(Clone, Debug)]
 pub(crate) struct SshHostOutput {
-    pub(crate) principals: Vec<String>,
+    principals: Vec<String>,
     /// The CA whose user certificates the server accepts.
-    pub(crate) ca_type: SshCaType,
+    ca_type: SshCaType,
 }
 
 impl SshHostOutput {
+    pub(crate) fn new(service: &SshHostService) -> Self {
+        let SshHostService {
+            destination: _,
+            principals,
+            ca_type,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        } = service;
+        Self {
+            principals: principals.iter().map(|principal| principal.as_str().to_owned()).collect(),
+            ca_type: ca_type.unwrap_or(SshCaType::User),
+        }
+    }
+
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let impersonated = issuer.impersonate().await?;
         let client = issuer.client_as(&impersonated)?;

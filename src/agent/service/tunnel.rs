@@ -12,7 +12,7 @@ use super::listening::{IssuedAccess, ListenerSettings};
 use crate::agent::credential::identity::Identity;
 use crate::agent::net::dialler::DialTarget;
 use crate::agent::teleport::auth_client::{AuthClient, RouteTo};
-use crate::config::GoDuration;
+use crate::config::{ApplicationTunnelService, DatabaseTunnelService, GoDuration};
 use crate::untrusted::escape;
 
 /// The ALPN entry of a TCP application, and of every other one.
@@ -50,6 +50,41 @@ pub(crate) struct Tunnel {
 pub(crate) enum TunnelKind {
     Application { name: String },
     Database { service: String, database: String, username: String },
+}
+
+impl TunnelKind {
+    pub(crate) fn application(service: &ApplicationTunnelService) -> Self {
+        let ApplicationTunnelService {
+            listen: _,
+            app_name,
+            delegation_session_id: _,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        } = service;
+        Self::Application { name: app_name.as_str().to_owned() }
+    }
+
+    pub(crate) fn database(service: &DatabaseTunnelService) -> Self {
+        let DatabaseTunnelService {
+            listen: _,
+            service,
+            database,
+            username,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+            roles: _,
+        } = service;
+        Self::Database {
+            service: service.as_str().to_owned(),
+            database: database.as_str().to_owned(),
+            username: username.as_str().to_owned(),
+        }
+    }
 }
 
 impl Tunnel {

@@ -6,6 +6,19 @@ use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{SvidRequest, WorkloadSelector};
 use crate::agent::teleport::grpc_code::GrpcCode;
 use crate::agent::teleport::messages::Credential;
+use crate::config::{OptionalString as _, WorkloadIdentitySelector};
+
+/// Returns the selector of an output, which selects by the name if there is one.
+pub(super) fn selector_of(selector: &WorkloadIdentitySelector) -> WorkloadSelector {
+    if let Some(name) = selector.name.nonempty() {
+        return WorkloadSelector::Name(name.to_owned());
+    }
+    let labels =
+        selector.labels.iter().flatten().map(|(key, values)| {
+            (key.clone(), values.0.iter().map(|value| value.as_str().to_owned()).collect())
+        });
+    WorkloadSelector::Labels(labels.collect())
+}
 
 /// Issues the credential of the one workload identity that the output selects, with the output's roles.
 pub(super) async fn issue(

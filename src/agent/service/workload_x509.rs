@@ -4,7 +4,7 @@ use super::error::{OutputError, WorkloadIdentityError};
 use super::files::FileSet;
 use super::issue::Issuer;
 use super::svid::X509Svid;
-use super::workload_identity::issue;
+use super::workload_identity::{issue, selector_of};
 use crate::agent::credential::authority::CertAuthority;
 use crate::agent::credential::keys::KeyPair;
 use crate::agent::credential::pem::pem_encode;
@@ -13,20 +13,40 @@ use crate::agent::credential::{trust_bundle, x509};
 use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::{Federation, SvidRequest, WorkloadSelector};
 use crate::agent::teleport::grpc_code::GrpcCode;
+use crate::config::{TrustDomain, WorkloadIdentityX509Service, is_on};
 
 /// The file with the list of revoked X.509 SVIDs.
 const REVOCATIONS: &str = "svid_crl.pem";
 
 #[derive(Clone, Debug)]
 pub(crate) struct WorkloadX509Output {
-    pub(crate) selector: WorkloadSelector,
+    selector: WorkloadSelector,
     /// Whether to also trust the CA that signs client certificates for applications.
-    pub(crate) trust_app_clients: bool,
+    trust_app_clients: bool,
     /// Whether to also trust the CAs of federated trust domains.
-    pub(crate) trust_federated: bool,
+    trust_federated: bool,
 }
 
 impl WorkloadX509Output {
+    pub(crate) fn new(service: &WorkloadIdentityX509Service) -> Self {
+        let WorkloadIdentityX509Service {
+            destination: _,
+            selector,
+            include_federated_trust_bundles,
+            trust_domains,
+            name: _,
+            credential_ttl: _,
+            certificate_ttl: _,
+            renewal_interval: _,
+        } = service;
+        let trust_domains = trust_domains.as_deref().unwrap_or_default();
+        Self {
+            selector: selector_of(selector),
+            trust_app_clients: trust_domains.contains(&TrustDomain::AppClient),
+            trust_federated: is_on(*include_federated_trust_bundles),
+        }
+    }
+
     pub(super) async fn issue(&self, issuer: &Issuer<'_>) -> Result<FileSet, OutputError> {
         let key = KeyPair::generate()?;
         let request = SvidRequest::X509(key.spki_der().to_vec());
