@@ -15,8 +15,8 @@ impl SyntaxError<'_, '_> {
     pub(super) fn misaligned_entry(&self) -> Option<Problem> {
         let is_out_of_place = self.is("expected key") || self.is("expected '-'");
         let mut lines = self.lines_before();
-        let (start, _) = lines.next().filter(|(_, line)| is_out_of_place && is_entry(line))?;
-        let indent = self.indent(start);
+        let line = lines.next().filter(|line| is_out_of_place && is_entry(line.text))?;
+        let indent = self.indent(line.start);
         // The innermost list of those whose entries are indented most similarly.
         let (entry, key) =
             self.open_lists().into_iter().rev().min_by_key(|(entry, _)| entry.indent.abs_diff(indent))?;
@@ -27,7 +27,8 @@ impl SyntaxError<'_, '_> {
         };
         let message = format!("this entry is indented {how} than the others of the list");
         let help = format!("align it with the entry on line {}", entry.line);
-        let problem = Problem::new(ProblemKind::Syntax, message, &help).with_span(self.index.char_at(start));
+        let problem =
+            Problem::new(ProblemKind::Syntax, message, &help).with_span(self.index.char_at(line.start));
         Some(match key {
             Some(key) => problem.with_key(key),
             None => problem,
@@ -39,16 +40,16 @@ impl SyntaxError<'_, '_> {
         let mut lists: Vec<(Entry, Option<&str>)> = Vec::new();
         // A line closes every list whose entries are indented more.
         let mut limit = usize::MAX;
-        for (start, line) in self.lines_before().skip(1) {
-            let indent = self.indent(start);
-            let is_entry = is_entry(line);
+        for line in self.lines_before().skip(1) {
+            let indent = self.indent(line.start);
+            let is_entry = is_entry(line.text);
             if let Some((_, key @ None)) = lists.last_mut()
                 && (indent < limit || (indent == limit && !is_entry))
             {
-                *key = line.trim_start_matches(['-', ' ']).split(':').next();
+                *key = line.text.trim_start_matches(['-', ' ']).split(':').next();
             }
             if is_entry && indent < limit {
-                let line = self.index.position(start).line;
+                let line = self.index.position(line.start).line;
                 lists.push((Entry { indent, line }, None));
             }
             limit = limit.min(indent);
