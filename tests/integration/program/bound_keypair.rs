@@ -195,6 +195,19 @@ async fn a_key_pair_is_created_once_and_joins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_key_is_printed_although_nobody_reads_standard_error() {
+    let fixture = Fixture::new(BoundKeypairToken::with_secret("")).await;
+    let created = fixture.create_in_storage(&["--format=json"]).stdout;
+    let proxy = format!("--proxy-server={}", fixture.cluster.proxy_addr());
+    let storage = format!("--storage={}", fixture.path("storage").display());
+    // The command first notes on standard error that it generates nothing.
+    let again = fixture.tbot(&["keypair", "create", &proxy, &storage, "--format=json"]);
+    let printed = tokio::task::block_in_place(|| again.stdout_without_stderr());
+    assert!(!printed.is_empty());
+    assert_eq!(printed, created);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_cluster_selects_the_type_of_the_key_pair() {
     let fixture = Fixture::new(BoundKeypairToken::with_secret("")).await;
     for (suite, key_type) in [("fips-v1", "ecdsa-sha2-nistp256 "), ("", "ssh-ed25519 ")] {
