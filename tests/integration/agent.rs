@@ -5,7 +5,7 @@
 mod application_proxy;
 pub(crate) mod certificate;
 mod check_before_join;
-mod daemon;
+mod continuous;
 mod direct_auth;
 mod errors;
 mod every_output;

@@ -175,9 +175,10 @@ impl Health {
         !self.services().any(|(_, state)| state.busy_since.is_some_and(is_stuck))
     }
 
-    /// Returns the reporter of a service: 0 is the identity, 1 the first of the others.
-    pub(crate) fn reporter(self: &Arc<Self>, index: usize) -> Reporter {
-        Reporter { health: Arc::clone(self), index }
+    /// Returns the reporter of the identity, and those of the services in the order in which [`Health::new`] was given their names.
+    pub(crate) fn reporters(self: &Arc<Self>) -> (Reporter, impl Iterator<Item = Reporter>) {
+        let reporter = |index| Reporter { health: Arc::clone(self), index };
+        (reporter(0), (1..self.services.len()).map(reporter))
     }
 }
 
@@ -253,9 +254,8 @@ impl Reporter {
     }
 
     fn change(&self, change: impl FnOnce(&mut ServiceState)) {
-        if let Some((_, state)) = self.health.services.get(self.index) {
-            change(&mut lock(state));
-        }
+        let (_, state) = &self.health.services[self.index];
+        change(&mut lock(state));
     }
 
     fn update(&self, change: impl FnOnce(&mut ServiceState)) {
@@ -278,7 +278,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_service_is_ready_while_its_credentials_can_be_used() {
         let health = health(&["out"]);
-        let out = health.reporter(1);
+        let out = health.reporters().1.next().unwrap();
         let state = || health.services().nth(1).unwrap().1;
         assert_eq!((state().status(START), state().updated_at), (HealthStatus::Initializing, None));
         out.failed("a reason");
@@ -295,7 +295,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn credentials_that_are_obtained_on_demand_may_expire() {
         let health = health(&["tunnel"]);
-        let tunnel = health.reporter(1);
+        let tunnel = health.reporters().1.next().unwrap();
         let status = |now| health.services().nth(1).unwrap().1.status(now);
         tunnel.set_on_demand();
         assert_eq!(status(START), HealthStatus::Initializing);
@@ -318,20 +318,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn first_attempts_end_whether_they_succeed_or_fail() {
         let health = health(&["a", "b"]);
+        let (_, mut services) = health.reporters();
+        let (a, b) = (services.next().unwrap(), services.next().unwrap());
         let waits_for = |names: &'static [&str]| {
             let health = Arc::clone(&health);
             tokio::spawn(async move { health.first_attempts(|name| names.contains(&name)).await })
         };
         let (only_a, all) = (waits_for(&["a"]), waits_for(&["a", "b"]));
-        health.reporter(1).started();
-        health.reporter(2).kept(START + HOUR);
+        a.started();
+        b.kept(START + HOUR);
         tokio::time::sleep(HOUR).await;
         assert!(!only_a.is_finished() && !all.is_finished());
-        health.reporter(1).renewed(START + HOUR);
+        a.renewed(START + HOUR);
         only_a.await.unwrap();
         tokio::time::sleep(HOUR).await;
         assert!(!all.is_finished());
-        health.reporter(2).failed("a reason");
+        b.failed("a reason");
         all.await.unwrap();
         waits_for(&["a", "b"]).await.unwrap();
     }
@@ -339,18 +341,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_agent_with_a_stuck_attempt_is_not_alive() {
         let health = health(&[]);
-        health.reporter(0).started();
+        let (identity, _) = health.reporters();
+        identity.started();
         assert!(health.is_alive());
         tokio::time::advance(STUCK_AFTER + Duration::from_secs(1)).await;
         assert!(!health.is_alive());
-        health.reporter(0).failed("a reason");
+        identity.failed("a reason");
         assert!(health.is_alive());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_attempt_that_waits_for_a_longer_timeout_is_not_stuck() {
         let health = Health::new(std::iter::empty(), STUCK_AFTER, Clock::from_fn(|| START));
-        health.reporter(0).started();
+        health.reporters().0.started();
         tokio::time::advance(2 * STUCK_AFTER).await;
         assert!(health.is_alive());
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -360,7 +363,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reload_ends_when_every_service_has_ended_an_attempt_that_started_after_it() {
         let health = health(&["out"]);
-        let (identity, out) = (health.reporter(0), health.reporter(1));
+        let (identity, mut services) = health.reporters();
+        let out = services.next().unwrap();
         let second = || tokio::time::advance(Duration::from_secs(1));
         identity.started();
         second().await;

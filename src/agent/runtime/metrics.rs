@@ -106,10 +106,12 @@ mod tests {
     fn every_metric_has_a_type_and_one_line_per_service_with_a_value() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
         let health = Health::new(["a\"b"].into_iter(), Duration::ZERO, Clock::from_fn(move || now));
-        health.reporter(0).renewed(now + Duration::from_secs(60));
-        health.reporter(1).failed("a reason");
-        health.reporter(1).set_on_demand();
-        health.reporter(1).count(|connections| connections.accepted += 2);
+        let (identity, mut services) = health.reporters();
+        let service = services.next().unwrap();
+        identity.renewed(now + Duration::from_secs(60));
+        service.failed("a reason");
+        service.set_on_demand();
+        service.count(|connections| connections.accepted += 2);
         let page = render(&health);
         let page: Vec<&str> = page.lines().filter(|line| !line.starts_with("# HELP")).collect();
         assert_eq!(

@@ -78,8 +78,7 @@ impl RunningAgent {
                 let context = agent.issue_context(list);
                 let result = write_limit.run(|| output.write(&client, &identity, &context)).await;
                 if let Ok(not_after) = result {
-                    agent.warn_if_shortened(&output, not_after);
-                    tracing::info!(output = %output.settings.name, "wrote credentials");
+                    agent.log_written(&output, not_after, None);
                 }
                 (index, result.err())
             };

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tracing::field::display;
+
 use super::schedule::Wait;
 use super::services::ListeningService;
 use crate::agent::bot::renewal::Bot;
@@ -19,7 +21,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(25);
 /// Credentials that expire this much earlier than requested are not reported as shortened: issuing takes time.
 const TOLERANCE: Duration = Duration::from_secs(60);
 
-/// A running agent. The modules `daemon` and `oneshot` implement its two modes.
+/// A running agent. The modules `continuous` and `oneshot` implement its two modes.
 pub(super) struct RunningAgent {
     pub(super) bot: Arc<Bot>,
     pub(super) outputs: Vec<Output>,
@@ -58,9 +60,17 @@ impl RunningAgent {
         Wait::begin(duration, self.bot.clock.now())
     }
 
+    /// Logs that an output was written, and in continuous mode, when it will be written again.
+    pub(super) fn log_written(&self, output: &Output, not_after: SystemTime, next_renewal: Option<Duration>) {
+        self.warn_if_shortened(output, not_after);
+        // A field that is `None` is not logged.
+        let next_renewal = next_renewal.map(Rounded).map(display);
+        tracing::info!(output = %output.settings.name, next_renewal, "wrote credentials");
+    }
+
     /// Warns if the cluster has issued credentials with a shorter lifetime than requested: a schedule outside the agent
     /// may rely on it.
-    pub(super) fn warn_if_shortened(&self, output: &Output, not_after: SystemTime) {
+    fn warn_if_shortened(&self, output: &Output, not_after: SystemTime) {
         let requested = output.settings.ttl;
         let lifetime = not_after.duration_since(self.bot.clock.now()).unwrap_or_default();
         if lifetime + TOLERANCE < requested {

@@ -54,7 +54,7 @@ impl ListeningService {
 }
 
 /// Returns the settings of all services: first the outputs, then those that listen. The health of the services has the same
-/// order.
+/// order, in which `run_continuously` assigns the reporters.
 pub(super) fn service_settings<'a>(
     outputs: &'a [Output],
     listening: &'a [ListeningService],

@@ -536,7 +536,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 full: Full::Command("cargo xtask week"),
                 figure: "2026-11-26: a week in 377 s and two days in 64 s on a busy machine; 2,399 renewals of 7 outputs and 6 starts, 5 of which prehog saw, none twice; \
                          expired for 23 h in an outage of 24 h, and for 5 h on a disk that was full for 6 h, as their lifetimes allow",
-                mutation: "`keep_identity_fresh` in `src/agent/runtime/daemon.rs` does not retry after a failure, `write` in \
+                mutation: "`keep_identity_fresh` in `src/agent/runtime/continuous.rs` does not retry after a failure, `write` in \
                            `src/agent/destination/directory_writer.rs` forgets that a set was not written or leaves a file open, `recover_and_test` there \
                            never allows that set again, `follow_rotations` in `src/agent/runtime/rotation.rs` renews nothing, or \
                            `tbot start` sends another event at SIGHUP",

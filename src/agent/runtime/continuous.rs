@@ -14,12 +14,12 @@ use super::application_proxy::ApplicationProxyRunner;
 use super::concurrency::WriteLimit;
 use super::connections::{self, Connections};
 use super::control::{Signal, Signals};
-use super::current_identity::{CurrentIdentity, first_identity};
+use super::current_identity::CurrentIdentity;
 use super::error::AgentError;
 use super::health::{Health, IDENTITY, Reporter};
 use super::health_server::{HEALTH_SERVER, HealthServer};
+use super::outputs::OutputRunner;
 use super::retry::Retry;
-use super::revocations;
 use super::running_agent::RunningAgent;
 use super::schedule::Wait;
 use super::services::ListeningService;
@@ -29,10 +29,7 @@ use crate::agent::bot::renewal::{ObtainedIdentity, RenewalError};
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::net::listener::Listener;
-use crate::agent::platform::Rounded;
 use crate::agent::platform::error_text::error_line;
-use crate::agent::service::output::Output;
-use crate::agent::teleport::auth_client::AuthClient;
 
 /// The names of the tasks that do not serve one service, in errors.
 const ROTATIONS: &str = "CA rotations";
@@ -58,19 +55,15 @@ impl RunningAgent {
         let write_limit = Arc::new(WriteLimit::new());
         let (revocations_sender, revocations) = watch::channel(RevocationList::default());
         let mut tasks = AgentTasks::default();
-        for (index, output) in self.outputs.iter().cloned().enumerate() {
-            let (agent, current, signals) = (Arc::clone(self), sender.subscribe(), signals.clone());
-            let (write_limit, reporter) = (Arc::clone(&write_limit), health.reporter(index + 1));
-            let revocations = revocations.clone();
-            tasks.spawn_endless(&output.settings.name.clone(), async move {
-                agent
-                    .keep_output_fresh(&output, current, signals, revocations, &write_limit, &reporter)
-                    .await;
-            });
+        let (identity_reporter, mut reporters) = health.reporters();
+        for (output, reporter) in self.outputs.iter().zip(&mut reporters) {
+            let (agent, write_limit) = (Arc::clone(self), Arc::clone(&write_limit));
+            let runner = OutputRunner { agent, output: output.clone(), write_limit, reporter };
+            let run = runner.run(sender.subscribe(), signals.clone(), revocations.clone());
+            tasks.spawn_endless(&output.settings.name, run);
         }
         let mut connections = Vec::new();
-        for (index, (service, listener)) in self.listening.iter().zip(listeners).enumerate() {
-            let reporter = health.reporter(1 + self.outputs.len() + index);
+        for ((service, listener), reporter) in self.listening.iter().zip(listeners).zip(&mut reporters) {
             let (agent, current, signals) = (Arc::clone(self), sender.subscribe(), signals.clone());
             let of_service = Connections::default();
             connections.push(of_service.clone());
@@ -95,9 +88,9 @@ impl RunningAgent {
         if let Some(server) = server {
             tasks.spawn_endless(HEALTH_SERVER, server.serve(Arc::clone(health), self.bot.warnings.clone()));
         }
-        let (agent, identity_sender, reporter) = (Arc::clone(self), Arc::clone(&sender), health.reporter(0));
+        let (agent, identity_sender) = (Arc::clone(self), Arc::clone(&sender));
         tasks.spawn(IDENTITY, async move {
-            agent.keep_identity_fresh(&identity_sender, signals, &reporter).await
+            agent.keep_identity_fresh(&identity_sender, signals, &identity_reporter).await
         });
         let result = tasks.first_to_end().await;
         // Wait for the tasks, because they share the storage and its lock.
@@ -195,59 +188,6 @@ impl RunningAgent {
             // An identity that was issued cannot be obtained again.
             _ if error.is_transient() || self.bot.has_unsaved() => Ok(None),
             _ => Err(error),
-        }
-    }
-
-    async fn keep_output_fresh(
-        &self,
-        output: &Output,
-        mut current: watch::Receiver<CurrentIdentity>,
-        mut signals: Signals,
-        mut revocations: watch::Receiver<RevocationList>,
-        write_limit: &WriteLimit,
-        reporter: &Reporter,
-    ) {
-        let mut retry = Retry::new(&output.settings.name, &self.bot.clock);
-        let writes_revocations = output.kind.includes_revocations();
-        loop {
-            let Some(identity) = first_identity(&mut current, reporter).await else { return };
-            let wait = if identity.is_expired(self.bot.clock.now()) {
-                let expired =
-                    "the bot's identity has expired: waiting for a new one before writing the output";
-                reporter.failed(expired);
-                self.begin_wait(retry.failed(expired, Level::WARN, &self.randomness))
-            } else {
-                let list = revocations::list_for(output, &mut revocations).await;
-                let write = || async {
-                    reporter.started();
-                    let client = AuthClient::connect(&self.bot.dialler, &identity).await?;
-                    output.write(&client, &identity, &self.issue_context(list)).await
-                };
-                match write_limit.run(write).await {
-                    Ok(not_after) => {
-                        retry.succeeded();
-                        reporter.renewed(not_after);
-                        let wait = self.until_renewal(output.settings.interval, not_after);
-                        self.warn_if_shortened(output, not_after);
-                        let next_renewal = Rounded(wait.duration());
-                        tracing::info!(output = %output.settings.name, %next_renewal, "wrote credentials");
-                        wait
-                    }
-                    Err(error) => {
-                        let reason = error_line(&error, error.hint().as_ref());
-                        reporter.failed(&reason);
-                        self.begin_wait(retry.failed(&reason, Level::WARN, &self.randomness))
-                    }
-                }
-            };
-            tokio::select! {
-                biased;
-                _ = signals.renewal() => {}
-                // After a failure, a new identity is a reason to retry immediately.
-                Ok(()) = current.changed(), if retry.is_failing() => {}
-                () = revocations::changed(&mut revocations, &self.bot.clock), if writes_revocations => {}
-                () = wait.finished(&self.bot.clock) => {}
-            }
         }
     }
 }
