@@ -136,14 +136,19 @@ enum RenewalOutcome {
 
 /// The inputs of a step, read before any request to the cluster.
 struct StepInputs {
-    /// Held until the response is saved.
-    in_flight: OwnedMutexGuard<()>,
     /// `None` if no token is configured.
     token: Option<Result<JoinToken, JoinTokenError>>,
+    storage: StorageState,
+}
+
+/// The state of the storage at the beginning of a step.
+struct StorageState {
+    /// Held until the response is saved.
+    in_flight: OwnedMutexGuard<()>,
     /// The result of testing whether the storage can be written.
-    storage_test: Result<(), StorageError>,
+    test: Result<(), StorageError>,
     /// The cluster of the stored identity, if there is one.
-    stored_cluster: Option<ClusterName>,
+    cluster: Option<ClusterName>,
 }
 
 /// The settings that a join needs.
@@ -221,10 +226,10 @@ impl Bot {
         let (step, inputs) = self.decide_step(in_flight).await?;
         match step {
             RenewalStep::Join { reason, join_as } => self.join(reason, join_as, inputs).await,
-            RenewalStep::Renew(stored) => self.renew(stored, inputs).await,
+            RenewalStep::Renew(stored) => self.renew(stored, inputs.storage).await,
             RenewalStep::Suspend(stored) => {
-                inputs.storage_test?;
-                self.discover_same(inputs.stored_cluster).await?;
+                inputs.storage.test?;
+                self.discover_same(inputs.storage.cluster).await?;
                 Ok(ObtainedIdentity::RenewalSuspended(
                     Arc::clone(&stored.identity),
                     self.reason_of_suspension(&stored),
@@ -239,7 +244,7 @@ impl Bot {
         in_flight: OwnedMutexGuard<()>,
     ) -> Result<(RenewalStep, StepInputs), RenewalError> {
         let stored = self.with_storage(Storage::load).await?;
-        let stored_cluster = stored.as_ref().map(|stored| stored.identity.cluster().clone());
+        let cluster = stored.as_ref().map(|stored| stored.identity.cluster().clone());
         let token = match &self.join_settings.token {
             Some(source) => Some(source.resolve(&self.warnings).await),
             None => None,
@@ -248,22 +253,22 @@ impl Bot {
         let step = decide(stored, self.join_settings.method, token_hash.as_deref(), self.clock.now());
         let bound_keypair = &self.join_settings.bound_keypair;
         let saves_keys = bound_keypair.as_ref().is_some_and(|sources| !sources.has_static_key());
-        let storage_test = self.with_storage(move |storage| storage.test_write(saves_keys)).await;
-        Ok((step, StepInputs { in_flight, token, storage_test, stored_cluster }))
+        let test = self.with_storage(move |storage| storage.test_write(saves_keys)).await;
+        Ok((step, StepInputs { token, storage: StorageState { in_flight, test, cluster } }))
     }
 
     async fn renew(
         self: &Arc<Self>,
         stored: StoredIdentity,
-        inputs: StepInputs,
+        storage: StorageState,
     ) -> Result<ObtainedIdentity, RenewalError> {
-        inputs.storage_test?;
-        self.discover_same(inputs.stored_cluster).await?;
+        storage.test?;
+        self.discover_same(storage.cluster).await?;
         // Connecting also sends a ping. If the server is unreachable or the bot is locked, this fails before the marker is
         // stored.
         let client = AuthClient::connect(&self.dialler, &stored.identity).await?;
         let bot = Arc::clone(self);
-        run_in_flight(inputs.in_flight, async move { bot.request_renewal(&client, stored).await }).await
+        run_in_flight(storage.in_flight, async move { bot.request_renewal(&client, stored).await }).await
     }
 
     async fn request_renewal(

@@ -24,7 +24,7 @@ use crate::agent::teleport::api_error::ApiError;
 use crate::agent::teleport::auth_client::AuthClient;
 
 /// A join that is prepared: everything that it needs was read.
-struct PreparedJoin {
+struct PreparedExchange {
     token: JoinToken,
     exchange: BoundKeypairExchange,
     reason: JoinReason,
@@ -42,26 +42,25 @@ impl Bot {
         join_as: Option<Arc<Identity>>,
         inputs: StepInputs,
     ) -> Result<ObtainedIdentity, RenewalError> {
-        let StepInputs { in_flight, token, storage_test, stored_cluster } = inputs;
+        let StepInputs { token, storage } = inputs;
         let prepared = match require_token(token, reason) {
             Ok(token) => self.prepare_exchange(sources, reason).await.map(|exchange| (token, exchange)),
             Err(error) => Err(error),
         };
         let (in_flight, (token, exchange), join_as) = match join_as {
             Some(stored) => {
-                storage_test?;
+                storage.test?;
                 let prepared = prepared?;
-                self.discover_same(stored_cluster).await?;
-                (in_flight, prepared, self.connect_unless_untrusted(stored).await?)
+                self.discover_same(storage.cluster).await?;
+                (storage.in_flight, prepared, self.connect_unless_untrusted(stored).await?)
             }
             None => {
-                let (in_flight, prepared) =
-                    self.test_before_join(in_flight, reason, prepared, storage_test, stored_cluster).await?;
+                let (in_flight, prepared) = self.test_before_join(storage, reason, prepared).await?;
                 (in_flight, prepared, None)
             }
         };
-        let join = PreparedJoin { token, exchange, reason, join_as };
-        run_in_flight(in_flight, Arc::clone(self).exchange(join)).await
+        let prepared = PreparedExchange { token, exchange, reason, join_as };
+        run_in_flight(in_flight, Arc::clone(self).exchange(prepared)).await
     }
 
     async fn prepare_exchange(
@@ -99,8 +98,8 @@ impl Bot {
         Ok(client.map(|client| (client, stored)))
     }
 
-    async fn exchange(self: Arc<Self>, join: PreparedJoin) -> Result<ObtainedIdentity, RenewalError> {
-        let PreparedJoin { token, mut exchange, reason, join_as } = join;
+    async fn exchange(self: Arc<Self>, prepared: PreparedExchange) -> Result<ObtainedIdentity, RenewalError> {
+        let PreparedExchange { token, mut exchange, reason, join_as } = prepared;
         let (client, presented) = join_as.unzip();
         let server = self.join_server(client.as_ref());
         let secret = exchange.registration_secret().cloned();

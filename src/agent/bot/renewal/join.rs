@@ -6,11 +6,11 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::decision::JoinReason;
 use super::error::RenewalError;
-use super::{Bot, ObtainedIdentity, StepInputs, UnsavedIdentity, log_wait, preflight, run_in_flight};
+use super::{
+    Bot, ObtainedIdentity, StepInputs, StorageState, UnsavedIdentity, log_wait, preflight, run_in_flight,
+};
 use crate::agent::bot::join::{Attestation, Attestor, JoinRequest, JoinServer};
 use crate::agent::bot::join_token::{JoinToken, JoinTokenError};
-use crate::agent::bot::storage::StorageError;
-use crate::agent::credential::cluster_name::ClusterName;
 use crate::agent::credential::identity::Identity;
 use crate::agent::net::known_server::ServerKind;
 use crate::agent::platform::error_text::error_line;
@@ -20,6 +20,15 @@ use crate::agent::teleport::auth_client::AuthClient;
 
 /// The first major version of servers that keep a record of each bot instance.
 const FIRST_VERSION_WITH_INSTANCES: u32 = 17;
+
+/// A join that is prepared: everything that it needs was obtained.
+struct PreparedJoin {
+    token: JoinToken,
+    attestation: Option<Attestation>,
+    reason: JoinReason,
+    /// A connection as the stored identity, to join again as the same bot instance.
+    as_bot: Option<AuthClient>,
+}
 
 impl Bot {
     /// Joins because of `reason`. If `join_as` is an identity, joins as this identity if the server accepts it.
@@ -44,11 +53,10 @@ impl Bot {
         reason: JoinReason,
         inputs: StepInputs,
     ) -> Result<ObtainedIdentity, RenewalError> {
-        let StepInputs { in_flight, token, storage_test, stored_cluster } = inputs;
-        let token = require_token(token, reason);
-        let (in_flight, token) =
-            self.test_before_join(in_flight, reason, token, storage_test, stored_cluster).await?;
-        self.send_join(in_flight, token, None, reason, None).await
+        let token = require_token(inputs.token, reason);
+        let (in_flight, token) = self.test_before_join(inputs.storage, reason, token).await?;
+        let join = PreparedJoin { token, attestation: None, reason, as_bot: None };
+        run_in_flight(in_flight, Arc::clone(self).send_join(join)).await
     }
 
     async fn join_with_attestation(
@@ -58,21 +66,22 @@ impl Bot {
         join_as: Option<Arc<Identity>>,
         inputs: StepInputs,
     ) -> Result<ObtainedIdentity, RenewalError> {
-        let StepInputs { in_flight, token, storage_test, stored_cluster } = inputs;
-        storage_test?;
+        let StepInputs { token, storage } = inputs;
+        storage.test?;
         // Obtained before any request to the cluster, because joining is impossible without it.
         let attestation = attestor.attest().await;
         let attestation = attestation.map_err(|error| RenewalError::Attestation { reason, error })?;
-        self.discover_same(stored_cluster).await?;
+        self.discover_same(storage.cluster).await?;
         let token = require_token(token, reason)?;
-        let client = match join_as {
+        let as_bot = match join_as {
             Some(stored) => self.connect_as_instance(&stored).await?,
             None => None,
         };
-        if client.is_none() {
+        if as_bot.is_none() {
             self.trust_auth_server().await?;
         }
-        self.send_join(in_flight, token, Some(attestation), reason, client).await
+        let join = PreparedJoin { token, attestation: Some(attestation), reason, as_bot };
+        run_in_flight(storage.in_flight, Arc::clone(self).send_join(join)).await
     }
 
     /// Connects as the stored identity, with which the bot joins again as the same instance.
@@ -112,17 +121,15 @@ impl Bot {
     /// Tests everything that the agent needs after a join that cannot be repeated, and returns what the join needs, such as the
     /// token. If several tests fail, returns all failures.
     ///
-    /// If the returned future is dropped, `in_flight` is held until the files of the tests are removed.
+    /// If the returned future is dropped, the lock in `storage` is held until the files of the tests are removed.
     pub(super) async fn test_before_join<T>(
         self: &Arc<Self>,
-        in_flight: OwnedMutexGuard<()>,
+        storage: StorageState,
         reason: JoinReason,
         needed: Result<T, RenewalError>,
-        storage_test: Result<(), StorageError>,
-        stored_cluster: Option<ClusterName>,
     ) -> Result<(OwnedMutexGuard<()>, T), RenewalError> {
-        let mut failures: Vec<RenewalError> =
-            storage_test.err().map(RenewalError::from).into_iter().collect();
+        let StorageState { in_flight, test, cluster } = storage;
+        let mut failures: Vec<RenewalError> = test.err().map(RenewalError::from).into_iter().collect();
         let bot = Arc::clone(self);
         let (in_flight, unusable) = run_to_completion(async move {
             let destinations = &bot.join_settings.destinations;
@@ -130,7 +137,7 @@ impl Bot {
         })
         .await;
         failures.extend(unusable.into_iter().map(RenewalError::from));
-        match self.discover_same(stored_cluster).await {
+        match self.discover_same(cluster).await {
             Ok(cluster) => {
                 let tested = async {
                     self.trust_auth_server().await?;
@@ -150,17 +157,7 @@ impl Bot {
             Ok(_) => {}
             Err(error) => failures.push(error),
         }
-        // A failure that can also stop a renewal is reported as it is then.
-        let is_only_before_joins = |error: &RenewalError| {
-            matches!(
-                error,
-                RenewalError::Destination(_) | RenewalError::AuthRoute(_) | RenewalError::AuthServerTrust(_)
-            )
-        };
-        if failures.len() == 1 && !failures.iter().any(is_only_before_joins) {
-            return Err(failures.remove(0));
-        }
-        Err(RenewalError::NotReady { reason, failures })
+        Err(not_ready(reason, failures))
     }
 
     /// Returns the server to join at: as the bot if there is a connection as its identity.
@@ -168,32 +165,37 @@ impl Bot {
         JoinServer { dialler: &self.dialler, version: self.server_version(), as_bot }
     }
 
-    async fn send_join(
-        self: &Arc<Self>,
-        in_flight: OwnedMutexGuard<()>,
-        token: JoinToken,
-        attestation: Option<Attestation>,
-        reason: JoinReason,
-        as_bot: Option<AuthClient>,
-    ) -> Result<ObtainedIdentity, RenewalError> {
-        let bot = Arc::clone(self);
-        run_in_flight(in_flight, async move {
-            let server = bot.join_server(as_bot.as_ref());
-            let request = JoinRequest {
-                method: bot.join_settings.method,
-                token: &token,
-                attestation: attestation.as_ref(),
-                registration_secret: None,
-                expires: bot.clock.now() + bot.join_settings.ttl,
-            };
-            let joined = log_wait(Box::pin(bot.joiner.join(server, request))).await;
-            let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
-            let issued =
-                UnsavedIdentity { identity, token_hash: token.hash(), keys: None, join_reason: Some(reason) };
-            Arc::clone(&bot).save(issued).await
-        })
-        .await
+    async fn send_join(self: Arc<Self>, join: PreparedJoin) -> Result<ObtainedIdentity, RenewalError> {
+        let PreparedJoin { token, attestation, reason, as_bot } = join;
+        let request = JoinRequest {
+            method: self.join_settings.method,
+            token: &token,
+            attestation: attestation.as_ref(),
+            registration_secret: None,
+            expires: self.clock.now() + self.join_settings.ttl,
+        };
+        let server = self.join_server(as_bot.as_ref());
+        let joined = log_wait(Box::pin(self.joiner.join(server, request))).await;
+        let identity = Arc::new(joined.map_err(|error| RenewalError::Join { reason, error })?);
+        let issued =
+            UnsavedIdentity { identity, token_hash: token.hash(), keys: None, join_reason: Some(reason) };
+        Arc::clone(&self).save(issued).await
     }
+}
+
+/// Returns the error of a join that the failed tests prevent. There must be at least one failure. A single one that can also stop a
+/// renewal is returned as it is.
+fn not_ready(reason: JoinReason, mut failures: Vec<RenewalError>) -> RenewalError {
+    let is_only_before_joins = |error: &RenewalError| {
+        matches!(
+            error,
+            RenewalError::Destination(_) | RenewalError::AuthRoute(_) | RenewalError::AuthServerTrust(_)
+        )
+    };
+    if failures.len() == 1 && !failures.iter().any(is_only_before_joins) {
+        return failures.remove(0);
+    }
+    RenewalError::NotReady { reason, failures }
 }
 
 /// Returns the token to join with.
