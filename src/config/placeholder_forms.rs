@@ -50,6 +50,13 @@ pub(super) fn contains_template(string: &str) -> bool {
         || has_name_in_percent_signs(string)
 }
 
+/// Returns whether a string that contains a template consists of nothing else.
+pub(super) fn is_template_alone(string: &str) -> bool {
+    let is_within = |(open, close)| string.starts_with(open) && string.ends_with(close);
+    [("{{", "}}"), ("${", "}"), ("<", ">"), ("%", "%")].into_iter().any(is_within)
+        || string.strip_prefix('$').is_some_and(is_upper_name)
+}
+
 /// Returns whether a string contains a name between these delimiters.
 fn is_between(string: &str, open: &str, close: &str) -> bool {
     let name =

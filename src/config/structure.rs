@@ -7,7 +7,7 @@ mod wrong_type;
 use serde_json::{Map, Value};
 
 use super::hints;
-use super::placeholder_forms::{FOR_OTHER_PROGRAMS, NOT_FILLED_IN, contains_template};
+use super::placeholder_forms::{FOR_OTHER_PROGRAMS, NOT_FILLED_IN, contains_template, is_template_alone};
 use super::repair::Repair;
 use super::schema::{
     FormatVersion, SchemaViolation, ViolatedKeyword, accepts, is_union, locate, locate_branch, resolve,
@@ -86,9 +86,18 @@ impl Violation<'_> {
             ViolatedKeyword::Type | ViolatedKeyword::Enum(_) | ViolatedKeyword::Pattern
                 if self.is_template() =>
             {
+                let help = match self.needs_block() {
+                    true => {
+                        format!(
+                            "write the real value, which is {}",
+                            wrong_type::describe_type(self.instance_schema())
+                        )
+                    }
+                    false => "write the real value".to_owned(),
+                };
                 self.at_value(Code::Placeholder, NOT_FILLED_IN.to_owned())
                     .with_severity(Severity::Error)
-                    .with_help("write the real value")
+                    .with_help(help)
             }
             ViolatedKeyword::Type => self.with_stray_character(self.wrong_type()),
             ViolatedKeyword::Enum(options) => self.with_stray_character(self.unknown_value(options)),
@@ -141,12 +150,21 @@ impl Violation<'_> {
         parent.filter(is_of_union).unwrap_or_else(|| self.pointer.clone())
     }
 
+    /// Returns whether the schema accepts only a map or a list.
+    fn needs_block(&self) -> bool {
+        let schema = self.instance_schema();
+        let accepts = |types: &[&str]| types.iter().any(|name| accepts(schema, name));
+        accepts(&["object", "array"]) && !accepts(&["string", "boolean", "integer", "number"])
+    }
+
     /// Returns whether the instance is a string with a template that was not filled in. A block of text may be a configuration that
-    /// contains templates, and other programs can fill in those in some properties.
+    /// contains templates, and other programs can fill in those in some properties. In the place of a map or a list, only a template
+    /// alone can become one.
     fn is_template(&self) -> bool {
         let Value::String(string) = self.instance else { return false };
         contains_template(string)
             && !string.contains('\n')
+            && (is_template_alone(string) || !self.needs_block())
             && !self.pointer.tokens().any(|key| FOR_OTHER_PROGRAMS.contains(&key.as_ref()))
     }
 

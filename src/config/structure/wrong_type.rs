@@ -131,7 +131,7 @@ fn yaml_1_1_bool(word: &str) -> Option<bool> {
 }
 
 /// Describes the type that a schema accepts, for a message.
-fn describe_type(schema: &Value) -> String {
+pub(super) fn describe_type(schema: &Value) -> String {
     let describe = |name: &str| match name {
         "object" => "a map",
         "array" => "a list",
