@@ -113,6 +113,16 @@ pub(crate) fn overrides(
         color: _,
         anonymous_telemetry_opt_in: _,
     } = global;
+    for [(one, value), (other, other_value)] in [
+        [(STORAGE, storage), (DATA_DIR, data_dir)],
+        [(CERTIFICATE_TTL, certificate_ttl), (CREDENTIAL_TTL, credential_ttl)],
+    ] {
+        if nonempty(value.as_deref()).is_some() && nonempty(other_value.as_deref()).is_some() {
+            let message =
+                format!("{} and {} are two names of one flag: remove one of them", one.name, other.name);
+            return Err(Failure::Usage(message));
+        }
+    }
     let mut overrides = OverrideBuilder { environment, overrides: Vec::new() };
     for (flag, value, variable) in [
         (PROXY_SERVER, proxy_server, Some("TELEPORT_PROXY")),
@@ -284,9 +294,14 @@ mod tests {
         ] {
             assert_eq!(parse(line, &[]).unwrap().pop().unwrap().2, expected, "{line}");
         }
-        let error =
-            command_line::parse(["tbot", "start", "--storage=/a", "--data-dir=/b"].map(OsString::from));
-        assert!(error.is_err());
+        for line in [
+            "--data-dir=/a --storage=/b",
+            "--data-dir=/a identity --destination=/out --storage=/b",
+            "--certificate-ttl=1h --credential-ttl=2h",
+        ] {
+            assert!(matches!(parse(line, &[]), Err(Failure::Usage(_))), "{line}");
+        }
+        assert_eq!(parse("--storage= --data-dir=/b", &[]).unwrap().len(), 1);
     }
 
     #[test]

@@ -64,12 +64,12 @@ pub(crate) struct BotArgs {
     /// memory:// or kubernetes-secret:///NAME [alias: --data-dir]
     #[arg(long, global = true, value_name = "URI", verbatim_doc_comment)]
     pub(crate) storage: Option<String>,
-    #[arg(long, global = true, hide = true, value_name = "URI", conflicts_with = "storage")]
+    #[arg(long, global = true, hide = true, value_name = "URI")]
     pub(crate) data_dir: Option<String>,
     /// Lifetime of credentials, such as 1h [alias: --credential-ttl]
     #[arg(long, global = true, value_name = "DURATION")]
     pub(crate) certificate_ttl: Option<String>,
-    #[arg(long, global = true, hide = true, value_name = "DURATION", conflicts_with = "certificate_ttl")]
+    #[arg(long, global = true, hide = true, value_name = "DURATION")]
     pub(crate) credential_ttl: Option<String>,
     /// How often to renew credentials, such as 20m
     #[arg(long, global = true, value_name = "DURATION")]
