@@ -33,7 +33,7 @@ pub(super) fn check(service: &Service, pointer: &Pointer, findings: &mut Finding
         Service::Kubernetes(kubernetes) => {
             let cluster = &kubernetes.kubernetes_cluster;
             findings.require_nonempty(pointer, "kubernetes_cluster", cluster.as_str());
-            let help = r#"write the whole name, or use `type: kubernetes/v2` with `selectors: [{labels: {"*": "*"}}]`"#;
+            let help = "write the whole name; only `kubernetes/v2` selects clusters by labels";
             findings.check_exact_name(pointer, "kubernetes_cluster", cluster, help);
             exclude_roles_and_session(kubernetes.delegation_session_id.as_ref(), service, pointer, findings);
         }
@@ -193,8 +193,7 @@ fn check_deprecated(service: &Service, pointer: &Pointer, findings: &mut Finding
 
 fn check_app_name(name: &Identifier, pointer: &Pointer, findings: &mut Findings<'_>) {
     findings.require_nonempty(pointer, "app_name", name.as_str());
-    let help = "write the whole name; `type: application-proxy` reaches every application";
-    findings.check_exact_name(pointer, "app_name", name, help);
+    findings.check_exact_name(pointer, "app_name", name, "write the whole name");
 }
 
 fn check_database_service(name: &Identifier, pointer: &Pointer, findings: &mut Findings<'_>) {
