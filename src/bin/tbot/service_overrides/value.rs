@@ -35,8 +35,8 @@ pub(crate) fn one_identity(directory: &str) -> Result<Value, Failure> {
 
 /// Parses `a=b,"c d"="e,f"`, as Teleport's own tools do: `;` also separates labels, and double quotes can enclose a name or a value.
 fn parse_labels(labels: &str, to_json: impl Fn(&str) -> Value) -> Result<Value, String> {
-    let invalid = "invalid labels: use NAME=VALUE,NAME=VALUE, with double quotes around a name or value that is empty or contains \
-                   `=`, `,` or `;`";
+    let invalid = "invalid labels: use NAME=VALUE,NAME=VALUE, with double quotes around an empty value, and around a name or value that \
+                   contains `=`, `,` or `;`";
     if !labels.matches('"').count().is_multiple_of(2) {
         return Err(invalid.to_owned());
     }
