@@ -34,16 +34,20 @@ use rows::{ResultRow, malformed, number, text};
 use sql::Sql;
 
 /// The logs of a server that show when an event arrived, also without `log_queries`. docs/prehog.md says how to turn them off.
-const LOGS_WITH_TIMES: [&str; 9] = [
+const LOGS_WITH_TIMES: [&str; 13] = [
+    "aggregated_zookeeper_log",
     "asynchronous_metric_log",
     "blob_storage_log",
     "latency_log",
     "metric_log",
+    "opentelemetry_span_log",
     "part_log",
     "processors_profile_log",
     "query_metric_log",
+    "session_log",
     "text_log",
     "trace_log",
+    "zookeeper_log",
 ];
 
 /// A server or a cluster of servers, and a database on it.
@@ -86,16 +90,18 @@ impl ClickHouse {
 
     /// Warns if the server keeps a log that shows when each event arrived. Its default configuration does.
     pub(super) fn warn_about_logs(&self) {
-        let names = LOGS_WITH_TIMES.map(|name| format!("'{name}'")).join(", ");
+        // An upgrade of the server may rename the table of a log: it adds a number.
         let query = format!(
-            "SELECT name FROM system.tables WHERE database = 'system' AND name IN ({names}) ORDER BY name"
+            "SELECT name FROM system.tables WHERE database = 'system' AND match(name, '^({})(_[0-9]+)?$') ORDER BY name",
+            LOGS_WITH_TIMES.join("|")
         );
         // A user without access to the table can still store events.
         let rows: Vec<ResultRow> = self.http.system_rows(&query).unwrap_or_default();
         let logs: Vec<&str> = rows.iter().filter_map(|row| text(row, "name").ok()).collect();
         if !logs.is_empty() {
             tracing::warn!(
-                "the ClickHouse server keeps logs that show when each event arrived: turn off {} in the configuration of the server",
+                "the ClickHouse server keeps logs that show when each event arrived: turn them off in the configuration of the server, and \
+                 drop the tables {}",
                 logs.join(", ")
             );
         }
