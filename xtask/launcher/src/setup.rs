@@ -20,8 +20,8 @@ pub(crate) fn install() -> Result<()> {
     };
     let (crates, others): (Vec<_>, Vec<_>) =
         missing.iter().copied().partition(|tool| matches!(tool.source, Source::Crate { .. }));
-    if C_COMPILER.is_present() {
-        // The compiler needs the processor, and apt-get mostly the network and the disk.
+    if C_COMPILER.is_present() && is_root() {
+        // The compiler needs the processor, and apt-get mostly the network and the disk. Nothing asks for a password.
         thread::scope(|scope| {
             let packages = scope.spawn(install_packages);
             let crates = run_install_commands(&crates);
@@ -108,12 +108,17 @@ fn print_missing() -> Vec<&'static Tool> {
     missing
 }
 
+/// Returns whether this user can install packages.
+fn is_root() -> bool {
+    shell::succeeds("test -w /var/lib/dpkg")
+}
+
 fn install_debian_packages(packages: &str) -> Result<()> {
     if !shell::succeeds("apt-get --version") {
         bail!("there is no apt-get; install what these Debian packages contain: {packages}");
     }
-    // Without root, sudo asks for a password if it needs one.
-    let sudo = if shell::succeeds("test -w /var/lib/dpkg") { "" } else { "sudo " };
+    // sudo asks for a password if it needs one.
+    let sudo = if is_root() { "" } else { "sudo " };
     print_line(&format!("running {sudo}apt-get install {packages}"));
     shell::run(&format!("{sudo}apt-get update -qq"))?;
     shell::run(&format!(
