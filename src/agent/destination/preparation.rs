@@ -6,6 +6,7 @@
 //! If the agent has written to the directory before, its files first become regular files again, with the same content. The agent's next
 //! renewal makes a generation directory of them, with the new owner and ACLs.
 
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
@@ -101,9 +102,10 @@ pub fn prepare_directory(
     let [agent, root, previous_owner] = handle.trusted_owners()?;
     let owners = [agent, root, previous_owner, ids.owner.as_raw()];
     let mut preparation = Preparation { handle: &handle, files, owners, opened: Vec::new() };
-    // All files are opened before the first one is changed, so that one that cannot be prepared leaves the others usable.
+    // All files are opened before the first one is changed or removed, so that one that cannot be prepared leaves the others usable.
     preparation.open_files()?;
-    let prepared = preparation.check_other_entries(clean)?;
+    let others = preparation.open_files_of_clusters()?;
+    let prepared = preparation.sort_other_entries(others, clean)?;
     match preparation.apply(&ids, target.access.mode)? {
         Some(error) if target.access.is_required() || ids.bot.is_some() => Err(error.into()),
         acl_error => Ok(PreparedDirectory { acl_error, ..prepared }),
@@ -167,28 +169,41 @@ impl Preparation<'_> {
         Ok(())
     }
 
-    /// Opens the files that the agent has written for clusters, and returns the names of the entries that do not belong to the output.
-    /// With `clean`, removes them first, except directories.
-    fn check_other_entries(&mut self, clean: bool) -> Result<PreparedDirectory, DirectoryError> {
+    /// Opens the files that the agent has written for clusters. Returns the entries that do not belong to the output.
+    fn open_files_of_clusters(&mut self) -> Result<Vec<(CString, FileType)>, DirectoryError> {
         let handle = self.handle;
-        let mut prepared = PreparedDirectory::default();
-        let mut entries = tree::list(&handle.fd).map_err(|error| handle.io_error("list", ".", error))?;
-        entries.sort_unstable_by(|(one, _), (next, _)| one.cmp(next));
-        for (entry, file_type) in entries {
-            let name = entry.to_string_lossy().into_owned();
+        let mut others = Vec::new();
+        for (entry, file_type) in
+            tree::list(&handle.fd).map_err(|error| handle.io_error("list", ".", error))?
+        {
+            let name = entry.to_string_lossy();
             if is_of_a_cluster(&name, self.files) {
                 if file_type == FileType::RegularFile {
                     let file = self.open(&name, OFlags::WRONLY, "open")?;
                     self.add(file, name, FILE_MODE);
                 }
-                continue;
+            } else if !is_reserved_name(&name)
+                && !self.files.iter().any(|file| file.trim_end_matches('/') == name)
+            {
+                others.push((entry, file_type));
             }
-            if is_reserved_name(&name) || self.files.iter().any(|file| file.trim_end_matches('/') == name) {
-                continue;
-            }
+        }
+        others.sort_unstable_by(|(one, _), (next, _)| one.cmp(next));
+        Ok(others)
+    }
+
+    /// Returns the names of the entries that do not belong to the output. With `clean`, removes those that are not directories.
+    fn sort_other_entries(
+        &self,
+        others: Vec<(CString, FileType)>,
+        clean: bool,
+    ) -> Result<PreparedDirectory, DirectoryError> {
+        let mut prepared = PreparedDirectory::default();
+        for (entry, file_type) in others {
+            let name = entry.to_string_lossy().into_owned();
             if clean && file_type != FileType::Directory {
-                rustix::fs::unlinkat(&handle.fd, &entry, AtFlags::empty())
-                    .map_err(|error| handle.io_error("remove", &name, error))?;
+                rustix::fs::unlinkat(&self.handle.fd, &entry, AtFlags::empty())
+                    .map_err(|error| self.handle.io_error("remove", &name, error))?;
                 prepared.removed.push(name);
             } else {
                 prepared.unexpected.push(name);
@@ -396,6 +411,21 @@ mod tests {
         fs::remove_file(path("second")).unwrap();
         prepare().unwrap();
         assert_eq!(mode(), 0o600);
+    }
+
+    #[test]
+    fn nothing_is_removed_if_a_file_of_a_cluster_cannot_be_prepared() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name| root.path().join(name);
+        for name in ["old", "z.ssh_config"] {
+            fs::write(path(name), "").unwrap();
+        }
+        fs::hard_link(path("z.ssh_config"), path("second")).unwrap();
+        let prepare = || prepare(root.path(), &["ssh_config"], true);
+        prepare().unwrap_err();
+        assert!(path("old").exists());
+        fs::remove_file(path("second")).unwrap();
+        assert_eq!(prepare().unwrap().removed, ["old"]);
     }
 
     #[test]
