@@ -5,6 +5,7 @@
 
 pub(crate) mod agent;
 mod application_proxy;
+mod attempt;
 pub(crate) mod concurrency;
 mod connections;
 mod continuous;

@@ -18,12 +18,13 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
 
+use super::attempt::{AttemptError, attempt};
 use super::connections::{Connections, OpenConnection};
 use super::control::Signals;
 use super::current_identity::{CurrentIdentity, first_identity};
 use super::health::Reporter;
 use super::running_agent::RunningAgent;
-use super::shared_access::{AttemptError, SharedAccess, attempt};
+use super::shared_access::SharedAccess;
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::net::byte_stream::BoxedByteStream;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 use tracing::Level;
 
+use super::attempt::{AttemptError, attempt};
 use super::concurrency::WriteLimit;
 use super::control::Signals;
 use super::current_identity::{CurrentIdentity, first_identity};
@@ -14,7 +15,6 @@ use super::health::Reporter;
 use super::retry::Retry;
 use super::revocations;
 use super::running_agent::RunningAgent;
-use super::shared_access::{AttemptError, attempt};
 use crate::agent::credential::identity::Identity;
 use crate::agent::credential::revocation_list::RevocationList;
 use crate::agent::service::output::Output;
