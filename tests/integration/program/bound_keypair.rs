@@ -195,7 +195,7 @@ async fn a_key_pair_is_created_once_and_joins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_key_is_printed_although_nobody_reads_standard_error() {
+async fn the_key_is_printed_although_the_reader_of_standard_error_has_gone() {
     let fixture = Fixture::new(BoundKeypairToken::with_secret("")).await;
     let created = fixture.create_in_storage(&["--format=json"]).stdout;
     let proxy = format!("--proxy-server={}", fixture.cluster.proxy_addr());

@@ -236,11 +236,13 @@ impl Run {
         self.command.status().unwrap().code()
     }
 
-    /// Runs the program to completion, with a standard error whose reader has gone. Returns its standard output.
+    /// Runs the program to success, with a standard error whose reader has gone. Returns its standard output.
     pub(crate) fn stdout_without_stderr(mut self) -> String {
         let (_, without_reader) = std::io::pipe().unwrap();
         self.command.stdin(Stdio::null()).stderr(without_reader);
-        String::from_utf8(self.command.output().unwrap().stdout).unwrap()
+        let output = self.command.output().unwrap();
+        assert!(output.status.success(), "{}", output.status);
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Starts the program with a standard error that nobody reads and that is full already.
