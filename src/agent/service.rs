@@ -2,8 +2,8 @@
 //! files.
 //!
 //! Each service is created from its configuration by a function that names every property, so that the compiler asks for the effect
-//! of a new one. The properties that it ignores are returned by `ServiceFields`, or `Unsupported::check` refuses a service that
-//! sets them.
+//! of a new one. Of the properties that the function ignores, the runtime reads `destination`, `listen` and those in
+//! `ServiceFields`, and `Unsupported::check` refuses a service that sets another one.
 //!
 //! May import `teleport`, `destination` and the layers below them. Does not decide when a service runs.
 

@@ -72,7 +72,7 @@ impl<'a> UnknownKeyContext<'a> {
             );
         }
         if self.pointer.tokens().next().is_none() && key.starts_with("x-") {
-            return "remove it; an anchor can be at the first use of its value".to_owned();
+            return "remove it; an anchor (`&name`) can be where its value is first used".to_owned();
         }
         if let Some(list) = self.list_of(key) {
             return format!("use `{list}`, which is a list");

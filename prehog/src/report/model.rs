@@ -135,8 +135,8 @@ impl Report {
             |day: Day| rounded.get(&day.week()).and_then(|week| week.days.get(&day).copied()).or(empty);
         let total =
             |weeks: WeekRange| weeks.weeks().filter_map(starts_of_week).reduce(|sum, starts| sum + starts);
-        // A week is complete if the week before it or its own first day has starts: the receiver may have been installed later, or starts
-        // removed.
+        // A week is complete if the week before it or its own first day has starts. Otherwise, the receiver may have been installed, or
+        // starts removed, in the middle of the week.
         let is_complete = |week: Week| {
             rounded.get(&week).is_some_and(|rounded_week| {
                 rounded.contains_key(&week.plus(-1)) || rounded_week.days.contains_key(&week.first_day())

@@ -143,7 +143,7 @@ struct StepInputs {
 
 /// The state of the storage at the beginning of a step.
 struct StorageState {
-    /// Held until the response is saved.
+    /// While it is held, no other step begins. It is held until the response is saved.
     in_flight: OwnedMutexGuard<()>,
     /// The result of testing whether the storage can be written.
     test: Result<(), StorageError>,

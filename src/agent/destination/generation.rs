@@ -23,8 +23,9 @@
 //! A crash before step 3 leaves a directory that no link leads to; a crash after it leaves the old generation
 //! directory. Both are removed at the next start.
 //!
-//! If an old directory cannot be removed, because a file in it is in use, immutable or another user's, the set is
-//! complete anyway: the functions here return the reason, or `None` if nothing is left, and the next renewal tries again.
+//! If an old directory cannot be removed, or an additional file not be carried over from it, because a file is in use, immutable or
+//! another user's, the set is complete anyway: the functions here return the reason, or `None` if there is none, and the next
+//! renewal tries again to remove the directory.
 
 mod layout;
 

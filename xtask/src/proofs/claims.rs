@@ -97,7 +97,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
                 needs: &[],
                 full: Full::Same,
                 figure: "the URL, each header and the body of a start, over plain HTTP, over TLS, and over TLS through an HTTP proxy, \
-                         which also gets the name and port of the receiver and its own credentials, and nothing else",
+                         whose `CONNECT` request has only the name and port of the receiver and the credentials for the proxy",
                 mutation: "`submit` adds a header that the preview does not show",
             },
             Check {

@@ -72,7 +72,8 @@ pub(super) struct OpenFile {
 type Identity = (u64, u64);
 
 impl OpenFile {
-    /// Opens an existing file and applies the migrations that it does not have yet. Does not change another program's file.
+    /// Opens an existing file and applies the migrations that it does not have yet. Does not change another program's file, except for a
+    /// transaction that was interrupted, which SQLite rolls back.
     pub(super) fn open(path: &Path, kind: &FileKind, if_empty: IfEmpty) -> Result<Self, StoreError> {
         let mut connection = {
             let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -121,7 +121,7 @@ impl Bot {
     /// Tests everything that the agent needs after a join that cannot be repeated, and returns what the join needs, such as the
     /// token. If several tests fail, returns all failures.
     ///
-    /// If the returned future is dropped, the lock in `storage` is held until the files of the tests are removed.
+    /// If the returned future is dropped, `storage.in_flight` is held until the files of the tests are removed.
     pub(super) async fn test_before_join<T>(
         self: &Arc<Self>,
         storage: StorageState,
