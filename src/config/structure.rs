@@ -86,18 +86,7 @@ impl Violation<'_> {
             ViolatedKeyword::Type | ViolatedKeyword::Enum(_) | ViolatedKeyword::Pattern
                 if self.is_template() =>
             {
-                let help = match self.needs_block() {
-                    true => {
-                        format!(
-                            "write the real value, which is {}",
-                            wrong_type::describe_type(self.instance_schema())
-                        )
-                    }
-                    false => "write the real value".to_owned(),
-                };
-                self.at_value(Code::Placeholder, NOT_FILLED_IN.to_owned())
-                    .with_severity(Severity::Error)
-                    .with_help(help)
+                self.template()
             }
             ViolatedKeyword::Type => self.with_stray_character(self.wrong_type()),
             ViolatedKeyword::Enum(options) => self.with_stray_character(self.unknown_value(options)),
@@ -166,6 +155,17 @@ impl Violation<'_> {
             && !string.contains('\n')
             && (is_template_alone(string) || !self.needs_block())
             && !self.pointer.tokens().any(|key| FOR_OTHER_PROGRAMS.contains(&key.as_ref()))
+    }
+
+    /// Reports that the instance is a template.
+    fn template(&self) -> Diagnostic {
+        let mut help = "write the real value".to_owned();
+        if self.needs_block() {
+            help = format!("{help}, which is {}", wrong_type::describe_type(self.instance_schema()));
+        }
+        self.at_value(Code::Placeholder, NOT_FILLED_IN.to_owned())
+            .with_severity(Severity::Error)
+            .with_help(help)
     }
 
     fn at_value(&self, code: Code, message: String) -> Diagnostic {
