@@ -90,7 +90,7 @@ struct BackgroundStep {
     reader: Option<JoinHandle<io::Result<Output>>>,
 }
 
-/// What a step has printed, and when it ended.
+/// The output of a step, and the time at which the step ended.
 struct Output {
     text: Vec<u8>,
     end: Instant,
